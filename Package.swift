@@ -1,0 +1,106 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// One strict set of settings for every Swift target, so that no target is quietly looser.
+let base: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+/// Sources also carry strict memory safety; the macros of the test library cannot (they expand to
+/// unmarked unsafe expressions).
+let strict = base + [.strictMemorySafety()]
+
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: base)
+}
+
+let package = Package(
+  name: "qblockd",
+  products: [
+    .executable(name: "qblockd", targets: ["qblockd"]),
+    .executable(name: "qblockctl", targets: ["qblockctl"]),
+    .executable(name: "qblock-bench", targets: ["qblock-bench"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    // Layer 0: C shims.
+    .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
+    .systemLibrary(name: "CJsonC", providers: [.apt(["libjson-c-dev"])]),
+    .target(name: "CJSON", dependencies: ["CJsonC"]),
+    .target(
+      name: "CCompression",
+      linkerSettings: [
+        .linkedLibrary("deflate"), .linkedLibrary("zstd"), .linkedLibrary("z"),
+      ]),
+
+    // Layer 1: vocabulary.
+    library("BlockCore", []),
+
+    // Layer 2: threads, bytes, JSON.
+    library("BlockRuntime", ["BlockCore"]),
+    library("BlockIO", ["BlockCore", "CLinux"]),
+    library("JSONValue", ["CJSON"]),
+
+    // Layer 3: sockets, formats, messages.
+    library("SocketIO", ["BlockCore", "BlockRuntime", "CLinux"]),
+    library("ImageFormats", ["BlockCore", "BlockIO", "CCompression"]),
+    library("QMP", ["JSONValue"]),
+
+    // Layer 4: the graph; the client's side of the wire.
+    library("BlockGraph", ["BlockCore", "BlockRuntime", "BlockIO", "ImageFormats"]),
+    library("QMPClient", ["QMP", "JSONValue", "CLinux"]),
+
+    // Layer 5: jobs.
+    library("BlockJobs", ["BlockCore", "BlockRuntime", "BlockIO", "ImageFormats", "BlockGraph"]),
+
+    // Layer 6: the only place that knows both QMP and the engine.
+    library(
+      "BlockDaemon",
+      [
+        "BlockCore", "BlockRuntime", "BlockIO", "SocketIO", "ImageFormats", "BlockGraph",
+        "BlockJobs", "QMP", "JSONValue", "CLinux", logging,
+      ]),
+
+    // Layer 7: programs.
+    program("qblockd", ["BlockDaemon", argumentParser, logging]),
+    program("qblockctl", ["QMPClient", "QMP", "JSONValue", argumentParser]),
+    program("qblock-bench", [argumentParser]),
+
+    // Tests.
+    .target(
+      name: "TestSupport",
+      dependencies: ["BlockCore", "BlockIO", "ImageFormats", "QMPClient", "QMP", "JSONValue"],
+      path: "Tests/TestSupport", swiftSettings: base),
+    tests("BlockCoreTests", ["BlockCore"]),
+    tests("BlockRuntimeTests", ["BlockRuntime", "BlockCore"]),
+    tests("BlockIOTests", ["BlockIO", "BlockCore", "CLinux"]),
+    tests("JSONValueTests", ["JSONValue"]),
+    tests("SocketIOTests", ["SocketIO", "BlockRuntime", "BlockCore"]),
+    tests("ImageFormatsTests", ["ImageFormats", "BlockIO", "BlockCore", "CCompression"]),
+    tests("QMPTests", ["QMP", "JSONValue"]),
+    tests("BlockGraphTests", ["BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
+    tests(
+      "BlockJobsTests",
+      ["BlockJobs", "BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
+    tests("DaemonTests", ["QMPClient", "QMP", "JSONValue"]),
+    tests("InteropTests", ["QMPClient", "QMP", "JSONValue"]),
+    tests("TidyTests", []),
+  ]
+)

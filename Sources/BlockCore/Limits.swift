@@ -1,0 +1,32 @@
+/// Every maximum of the engine with its reason. Protocol limits stand with the protocol.
+package enum Limits {
+  /// L1 table: 32 MiB, as QEMU. At 64 KiB clusters that maps 2 EiB.
+  package static let l1TableBytes = 32 << 20
+  /// Refcount table: 8 MiB, as QEMU.
+  package static let refcountTableBytes = 8 << 20
+  /// Internal snapshots, as QEMU.
+  package static let snapshots = 65_536
+  /// Snapshot table: 64 MiB, as QEMU.
+  package static let snapshotTableBytes = 64 << 20
+  /// Extra data of one snapshot entry, as QEMU.
+  package static let snapshotExtraBytes = 1024
+  /// Persistent bitmaps, as QEMU.
+  package static let bitmaps = 65_535
+  /// A backing file's name (specification: "must not be longer than 1023 bytes").
+  package static let backingNameBytes = 1023
+  /// Backing chain: far above what people build (libvirt refuses 200), far below what would make
+  /// an open slow.
+  package static let chainDepth = 64
+  /// The largest disk: the largest `off_t`, rounded down to 2 MiB clusters.
+  package static let diskBytes = Int.max & ~((2 << 20) - 1)
+  /// L2 and refcount tables held in memory by one image.
+  package static let metadataCacheBytes = 16 << 20
+  /// One slice of a table, the unit that is read, cached and written: a page.
+  package static let tableSliceBytes = 4096
+  /// One window of the copy loop.
+  package static let copyWindowBytes = 2 << 20
+  /// Windows in flight for one job: enough to keep two cores and a disk queue busy.
+  package static let copyLanes = 4
+  /// Lanes of the whole process; Dispatch stops at 255 threads.
+  package static let lanes = 64
+}

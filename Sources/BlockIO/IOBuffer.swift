@@ -1,0 +1,47 @@
+import BlockCore
+
+/// A fixed piece of memory, aligned for direct I/O.
+///
+/// Isolation: one owner at a time; whoever holds it may hand it to another thread, never share it.
+///
+/// `@unchecked Sendable`: the memory is reached only through the two closures below, and an owner
+/// passes the buffer on (through a lane or a pool) before the next one touches it.
+@safe
+package final class IOBuffer: @unchecked Sendable {
+  /// A page, and the largest logical block of a disk.
+  package static let alignment = 4096
+  /// Its length in bytes.
+  package let count: Int
+  private let memory: UnsafeMutableRawBufferPointer
+
+  /// `count` bytes, all zero, so that no one else's bytes can leak into an image.
+  package init(count: Int) {
+    precondition(count > 0)
+    self.count = count
+    unsafe memory = .allocate(
+      byteCount: count.roundedUp(to: IOBuffer.alignment), alignment: IOBuffer.alignment)
+    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
+  deinit { unsafe memory.deallocate() }
+
+  /// Calls `body` with the bytes `part`, to be read.
+  package func withBytes<R, E: Error>(
+    _ part: Range<Int>, _ body: (RawSpan) throws(E) -> R
+  ) throws(E) -> R {
+    precondition(part.lowerBound >= 0 && part.upperBound <= count)
+    let span = unsafe RawSpan(
+      _unsafeBytes: UnsafeRawBufferPointer(rebasing: memory[part]))
+    return try body(span)
+  }
+
+  /// Calls `body` with the bytes `part`, to be changed.
+  package func withMutableBytes<R, E: Error>(
+    _ part: Range<Int>, _ body: (inout MutableRawSpan) throws(E) -> R
+  ) throws(E) -> R {
+    precondition(part.lowerBound >= 0 && part.upperBound <= count)
+    var span = unsafe MutableRawSpan(
+      _unsafeBytes: UnsafeMutableRawBufferPointer(rebasing: memory[part]))
+    return try body(&span)
+  }
+}
