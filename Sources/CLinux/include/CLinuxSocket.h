@@ -1,0 +1,4 @@
+#ifndef CLINUX_SOCKET_H
+#define CLINUX_SOCKET_H
+
+#endif
