@@ -43,7 +43,9 @@ let package = Package(
     // Layer 0: C shims.
     .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
     .systemLibrary(name: "CJsonC", providers: [.apt(["libjson-c-dev"])]),
-    .target(name: "CJSON", dependencies: ["CJsonC"]),
+    // A system library's own link line reaches only Swift; this C code names it again.
+    .target(
+      name: "CJSON", dependencies: ["CJsonC"], linkerSettings: [.linkedLibrary("json-c")]),
     .target(
       name: "CCompression",
       linkerSettings: [
