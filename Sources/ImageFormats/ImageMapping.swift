@@ -43,7 +43,7 @@ package enum ImageContent: Hashable, Sendable {
   case compressed
 
   /// Whether `next`, which begins `length` guest bytes later, is the same run going on.
-  func continues(into next: ImageContent, after length: Int) -> Bool {
+  package func continues(into next: ImageContent, after length: Int) -> Bool {
     switch (self, next) {
     case (.unallocated, .unallocated), (.compressed, .compressed): true
     case (.zero(nil), .zero(nil)): true

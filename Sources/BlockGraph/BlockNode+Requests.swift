@@ -1,0 +1,167 @@
+package import BlockCore
+package import ImageFormats
+
+extension BlockNode {
+  /// Fills `bytes` with what this layer holds; for each part where it holds nothing, calls
+  /// `beneath` with that part and its offset. Lane.
+  package func read(
+    into bytes: inout MutableRawSpan, at offset: Int,
+    beneath: (inout MutableRawSpan, Int) throws(BlockError) -> Void
+  ) throws(BlockError) {
+    try check(offset, bytes.byteCount)
+    guard bytes.byteCount > 0 else { return }
+    let range = ByteRange(at: offset, length: bytes.byteCount)
+    defer { counters.countRead(range.length) }
+    try withRange(range) { (image) throws(BlockError) in
+      if holdsEveryByte { return try image.read(into: &bytes, at: offset) }
+      var rest = range
+      while !rest.isEmpty {
+        for mapping in try checkedMappings(of: image, in: rest, limit: BlockNode.runsPerLookup) {
+          let part = mapping.range.lower - offset..<mapping.range.upper - offset
+          try bytes.withPart(part) { (piece) throws(BlockError) in
+            switch mapping.content {
+            case .data, .compressed: try image.read(into: &piece, at: mapping.range.lower)
+            case .zero: piece.zero()
+            case .unallocated: try beneath(&piece, mapping.range.lower)
+            }
+          }
+          rest = rest.dropping(mapping.range.length)
+        }
+      }
+    }
+  }
+
+  /// Fills `bytes` with what this layer alone holds, zero where it holds nothing. Lane.
+  package func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) {
+    try read(into: &bytes, at: offset) { (hole, _) in hole.zero() }
+  }
+
+  /// What this layer alone holds from `range.lower` on, as `ImageDriver.mappings`. Lane.
+  package func mappings(
+    in range: ByteRange, limit: Int
+  ) throws(BlockError) -> [ImageMapping] {
+    try check(range.lower, range.length)
+    precondition(!range.isEmpty && limit > 0)
+    return try withRange(range) { (image) throws(BlockError) in
+      try checkedMappings(of: image, in: range, limit: limit)
+    }
+  }
+
+  /// Writes `bytes`; parts of clusters that they do not cover come from this layer or from
+  /// `backing`. Zero bytes become a zero range where `detect-zeroes` asks for it. Lane.
+  package func write(
+    _ bytes: RawSpan, at offset: Int, over backing: (any BackingView)?
+  ) throws(BlockError) {
+    try check(offset, bytes.byteCount)
+    guard bytes.byteCount > 0 else { return }
+    let range = ByteRange(at: offset, length: bytes.byteCount)
+    if options.detectZeroes != .off && bytes.isAllZero {
+      return try writeZeroes(
+        range, deallocate: options.detectZeroes == .unmap, over: backing)
+    }
+    try changing(range, locking: lockRange(range)) { () throws(BlockError) in
+      try image.write(bytes, at: offset, over: backing)
+    }
+    counters.countWrite(range.length)
+  }
+
+  /// Makes `range` read zero whatever lies underneath; with `deallocate` its space is given back
+  /// where the node lets discards through. Lane.
+  package func writeZeroes(
+    _ range: ByteRange, deallocate: Bool, over backing: (any BackingView)?
+  ) throws(BlockError) {
+    try check(range.lower, range.length)
+    guard !range.isEmpty else { return }
+    try changing(range, locking: lockRange(range)) { () throws(BlockError) in
+      try image.writeZeroes(
+        range, deallocate: deallocate && options.discard == .unmap, over: backing)
+    }
+    counters.countZeroed(range.length)
+  }
+
+  /// Drops what the layer holds of `range`. A guest's discard (`readsZero`) does nothing unless the
+  /// node lets discards through; a full discard is the engine's own, and always happens. Lane.
+  package func discard(_ range: ByteRange, _ mode: DiscardMode) throws(BlockError) {
+    try check(range.lower, range.length)
+    guard !range.isEmpty, mode == .fallsThrough || options.discard == .unmap else { return }
+    try changing(range, locking: lockRange(range)) { () throws(BlockError) in
+      try image.discard(range, mode)
+    }
+  }
+
+  /// Everything written so far is durable when it returns. Lane.
+  package func flush() throws(BlockError) {
+    guard !isReadOnly else { return }
+    try withRange(ByteRange(at: 0, length: 0)) { (image) throws(BlockError) in
+      try image.flush()
+    }
+    counters.countFlush()
+  }
+
+  /// Sets the guest disk's length; what comes in reads zero, also over a longer `backing`. Lane.
+  package func resize(
+    to size: Int, over backing: (any BackingView)?
+  ) throws(BlockError) {
+    let old = virtualSize
+    let gained = ByteRange(from: min(old, size), to: max(old, size))
+    try changing(gained, locking: BlockNode.everything) { () throws(BlockError) in
+      try image.resize(to: size, over: backing)
+    }
+  }
+
+  /// Starts to empty the layer. Each step of what is returned has the image to itself. Lane.
+  package func makeEmpty(_ mode: EmptyMode) throws(BlockError) -> any ImageOperation {
+    let operation = try withWholeImage { (image) throws(BlockError) in
+      try image.makeEmpty(mode)
+    }
+    return ExclusiveOperation(operation, on: self)
+  }
+
+  /// Names another backing file in the image, durably when it returns; edges of the graph stay as
+  /// they are. Lane.
+  package func setBackingLink(_ link: BackingLink?) throws(BlockError) {
+    try withWholeImage { (image) throws(BlockError) in try image.setBackingLink(link) }
+  }
+
+  /// Runs that one look at an image's tables may return on the way of a read.
+  private static var runsPerLookup: Int { 64 }
+
+  /// The image's answer, held to its contract: a wrong one would become wrong guest data.
+  private func checkedMappings(
+    of image: any ImageDriver, in range: ByteRange, limit: Int
+  ) throws(BlockError) -> [ImageMapping] {
+    let mappings = try image.mappings(in: range, limit: limit)
+    var end = range.lower
+    for mapping in mappings {
+      precondition(mapping.range.lower == end && !mapping.range.isEmpty, "mappings have no gaps")
+      end = mapping.range.upper
+    }
+    precondition(end > range.lower && end <= range.upper, "mappings lie inside what was asked")
+    return mappings
+  }
+}
+
+/// An operation on an image as a whole, each step of which waits until it has the node to itself.
+///
+/// Isolation: one lane at a time.
+private final class ExclusiveOperation: ImageOperation {
+  private let operation: any ImageOperation
+  private let node: BlockNode
+
+  init(_ operation: any ImageOperation, on node: BlockNode) {
+    self.operation = operation
+    self.node = node
+  }
+
+  func step() throws(BlockError) -> Bool {
+    var isDone = false
+    let all = ByteRange(at: 0, length: node.virtualSize)
+    try node.changing(all, locking: BlockNode.everything) { () throws(BlockError) in
+      isDone = try operation.step()
+    }
+    return isDone
+  }
+
+  var progress: (done: Int, total: Int) { operation.progress }
+  var isPastNoReturn: Bool { operation.isPastNoReturn }
+}

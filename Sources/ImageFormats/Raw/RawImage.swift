@@ -1,0 +1,151 @@
+package import BlockCore
+package import BlockIO
+import Synchronization
+
+/// A raw image: the guest's bytes are the storage's bytes, at the same offsets.
+///
+/// It has no header, no unit of allocation and nothing underneath: every byte is its own. Holes of
+/// the storage are told as zeros, and zeros that are written become holes where that is asked for.
+///
+/// The disk is as long as the storage, rounded up to whole sectors as QEMU does; what lies between
+/// the storage's end and the disk's reads zero, and a write there makes the storage longer.
+///
+/// Isolation: any thread; state behind `state`.
+package final class RawImage: ImageDriver {
+  /// The unit of a disk's length.
+  package static let sectorSize = 512
+
+  package let format = "raw"
+  package let clusterSize = 1
+  package let hasZeroFlag = true
+  package let dataStorage: any Storage
+  private let state: Mutex<State>
+
+  private struct State {
+    var virtualSize: Int
+    var isReadOnly: Bool
+  }
+
+  /// Opens `storage` as it is: any bytes are a raw image. Throws `readOnly` where writing is asked
+  /// for and the storage refuses it, `invalidImage` where it is longer than a disk may be.
+  package static func open(
+    on storage: any Storage, readOnly: Bool
+  ) throws(BlockError) -> RawImage {
+    if !readOnly { try checkWritable(storage) }
+    let length = try storage.size()
+    guard length <= Limits.diskBytes else {
+      throw BlockError(
+        .invalidImage, "Image size \(length) is larger than \(Limits.diskBytes)",
+        file: storage.name)
+    }
+    return RawImage(storage, virtualSize: length.roundedUp(to: sectorSize), readOnly: readOnly)
+  }
+
+  private init(_ storage: any Storage, virtualSize: Int, readOnly: Bool) {
+    dataStorage = storage
+    state = Mutex(State(virtualSize: virtualSize, isReadOnly: readOnly))
+  }
+
+  package var virtualSize: Int { state.withLock { $0.virtualSize } }
+  package var isReadOnly: Bool { state.withLock { $0.isReadOnly } }
+  package var backingLink: BackingLink? { nil }
+
+  package func mappings(
+    in range: ByteRange, limit: Int
+  ) throws(BlockError) -> [ImageMapping] {
+    var found: [ImageMapping] = []
+    var rest = range
+    for _ in 0..<max(limit, 1) where !rest.isEmpty {
+      let extent = try dataStorage.extent(in: rest)
+      let run = extent.range
+      // A hole keeps its place in the file, so it is told with its offset, as QEMU does.
+      ImageMapping.append(
+        ImageMapping(
+          range: run,
+          content: extent.isData ? .data(at: run.lower) : .zero(reservedAt: run.lower)),
+        to: &found)
+      rest = rest.dropping(run.length)
+    }
+    return found
+  }
+
+  package func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) {
+    try dataStorage.read(into: &bytes, at: offset)
+  }
+
+  package func write(
+    _ bytes: RawSpan, at offset: Int, over backing: (any BackingView)?
+  ) throws(BlockError) {
+    try dataStorage.write(bytes, at: offset)
+  }
+
+  package func writeZeroes(
+    _ range: ByteRange, deallocate: Bool, over backing: (any BackingView)?
+  ) throws(BlockError) {
+    try dataStorage.writeZeroes(range, deallocate: deallocate)
+  }
+
+  /// In both modes the range reads zero afterwards: nothing lies underneath to fall through to.
+  package func discard(_ range: ByteRange, _ mode: DiscardMode) throws(BlockError) {
+    try dataStorage.writeZeroes(range, deallocate: true)
+  }
+
+  package func flush() throws(BlockError) {
+    try dataStorage.flush()
+  }
+
+  package func resize(to size: Int, over backing: (any BackingView)?) throws(BlockError) {
+    let current = virtualSize
+    guard size >= current else {
+      throw BlockError(.unsupported, "Shrinking an image is not supported", file: dataStorage.name)
+    }
+    guard size <= Limits.diskBytes else {
+      throw BlockError(
+        .invalidArgument, "Image size \(size) is larger than \(Limits.diskBytes)",
+        file: dataStorage.name)
+    }
+    guard size > current else { return }
+    try dataStorage.truncate(to: size)
+    state.withLock { $0.virtualSize = size.roundedUp(to: RawImage.sectorSize) }
+  }
+
+  package func makeEmpty(_ mode: EmptyMode) throws(BlockError) -> any ImageOperation {
+    throw BlockError(
+      .unsupported, "A raw image cannot be emptied: nothing lies underneath",
+      file: dataStorage.name)
+  }
+
+  package func checkBackingLink(_ link: BackingLink?) throws(BlockError) {
+    guard link == nil else {
+      throw BlockError(
+        .unsupported, "A raw image cannot name a backing file", file: dataStorage.name)
+    }
+  }
+
+  package func setBackingLink(_ link: BackingLink?) throws(BlockError) {
+    try checkBackingLink(link)
+  }
+
+  package func reopen(readOnly: Bool) throws(BlockError) {
+    if readOnly {
+      if !isReadOnly { try flush() }
+    } else {
+      try RawImage.checkWritable(dataStorage)
+    }
+    state.withLock { $0.isReadOnly = readOnly }
+  }
+
+  package func close() throws(BlockError) {
+    if !isReadOnly { try flush() }
+  }
+
+  package func info() throws(BlockError) -> ImageInfo {
+    ImageInfo(format: format, virtualSize: virtualSize, clusterSize: nil, backing: nil)
+  }
+
+  private static func checkWritable(_ storage: any Storage) throws(BlockError) {
+    guard !storage.traits.isReadOnly else {
+      throw BlockError(.readOnly, "The file is open read-only", file: storage.name)
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import BlockCore
+import BlockGraph
+import BlockRuntime
+import ImageFormats
+import Testing
+
+@Suite struct BlockNodeTests {
+  private func scripted(
+    size: Int = 8192, options: NodeOptions = NodeOptions()
+  ) -> (BlockNode, ScriptedLayer) {
+    let layer = ScriptedLayer(size: size, clusterSize: 1024, storage: PlainMemory())
+    let node = BlockNode(
+      name: "n", driverName: "scripted", image: layer, fileName: "n.img", device: DeviceKey(0),
+      options: options)
+    return (node, layer)
+  }
+
+  private func write(_ byte: UInt8, _ range: ByteRange, to node: BlockNode) throws(BlockError) {
+    try [UInt8](repeating: byte, count: range.length).withBytes { (span) throws(BlockError) in
+      try node.write(span, at: range.lower, over: nil)
+    }
+  }
+
+  @Test("every change marks the attached trackers and is counted; reads are not")
+  func marksTrackers() throws {
+    let (node, _) = scripted()
+    let tracker = DirtyTracker(size: 8192, granularity: 512)
+    node.attach(tracker)
+    try write(5, ByteRange(at: 600, length: 10), to: node)
+    #expect(tracker.takeRun(from: 0, limit: .max) == ByteRange(at: 512, length: 512))
+    try node.writeZeroes(ByteRange(at: 2048, length: 1024), deallocate: true, over: nil)
+    #expect(tracker.takeRun(from: 0, limit: .max) == ByteRange(at: 2048, length: 1024))
+    try node.discard(ByteRange(at: 0, length: 1024), .fallsThrough)
+    #expect(tracker.takeRun(from: 0, limit: .max) == ByteRange(at: 0, length: 1024))
+    #expect(node.writeGeneration == 3)
+    _ = try guestBytes(BackingChain([node]), ByteRange(at: 0, length: 8192))
+    try node.flush()
+    #expect(node.writeGeneration == 3)
+    node.detach(tracker)
+    try write(5, ByteRange(at: 0, length: 1), to: node)
+    #expect(tracker.dirtyBytes == 0)
+  }
+
+  @Test("a write to a read-only node is refused and marks nothing")
+  func readOnly() throws {
+    let (node, layer) = scripted()
+    try layer.reopen(readOnly: true)
+    let tracker = DirtyTracker(size: 8192, granularity: 512)
+    node.attach(tracker)
+    let error = #expect(throws: BlockError.self) {
+      try write(1, ByteRange(at: 0, length: 1), to: node)
+    }
+    #expect(error?.code == .readOnly)
+    #expect(tracker.dirtyBytes == 0 && node.writeGeneration == 0)
+    try node.flush()
+    #expect(layer.flushes == 0)
+  }
+
+  @Test("a request that ends past the disk is refused before it reaches the image")
+  func range() throws {
+    let (node, _) = scripted(size: 1024)
+    let error = #expect(throws: BlockError.self) {
+      try write(1, ByteRange(at: 1000, length: 25), to: node)
+    }
+    #expect(error?.code == .outOfRange && error?.offset == 1000)
+    #expect(throws: BlockError.self) { try node.check(Int.max, 1) }
+    #expect(throws: BlockError.self) { try node.check(-1, 1) }
+    try node.check(1024, 0)
+  }
+
+  @Test("zero bytes become a zero range only where detect-zeroes asks for it")
+  func detectsZeroes() throws {
+    for (setting, isZero) in [(NodeOptions.DetectZeroes.off, false), (.on, true)] {
+      let (node, _) = scripted(options: NodeOptions(detectZeroes: setting))
+      try write(0, ByteRange(at: 0, length: 1024), to: node)
+      let found = try node.mappings(in: ByteRange(at: 0, length: 1024), limit: 1)
+      #expect((found[0].content == .zero(reservedAt: nil)) == isZero)
+    }
+  }
+
+  @Test("a guest's discard is let through only where the node says unmap")
+  func discards() throws {
+    for (setting, content) in [
+      (NodeOptions.Discard.ignore, ImageContent.data(at: 0)), (.unmap, .zero(reservedAt: nil)),
+    ] {
+      let (node, _) = scripted(options: NodeOptions(discard: setting))
+      try write(4, ByteRange(at: 0, length: 1024), to: node)
+      try node.discard(ByteRange(at: 0, length: 1024), .readsZero)
+      #expect(try node.mappings(in: ByteRange(at: 0, length: 1024), limit: 1)[0].content == content)
+    }
+  }
+
+  @Test("what passes through is counted")
+  func counters() throws {
+    let (node, _) = scripted()
+    try write(1, ByteRange(at: 0, length: 700), to: node)
+    try node.writeZeroes(ByteRange(at: 1024, length: 1024), deallocate: false, over: nil)
+    _ = try guestBytes(BackingChain([node]), ByteRange(at: 0, length: 100))
+    try node.flush()
+    let counted = node.counters.snapshot
+    #expect(counted.readRequests == 1 && counted.bytesRead == 100)
+    #expect(counted.writeRequests == 2 && counted.bytesWritten == 700)
+    #expect(counted.bytesZeroed == 1024 && counted.flushes == 1)
+  }
+
+  @Test("emptying goes step by step and counts as a change of everything")
+  func makesEmpty() throws {
+    let (node, _) = scripted(size: 3072)
+    try write(1, ByteRange(at: 0, length: 3072), to: node)
+    let tracker = DirtyTracker(size: 3072, granularity: 1024)
+    node.attach(tracker)
+    let operation = try node.makeEmpty(.auto)
+    var steps = 1
+    while try !operation.step() { steps += 1 }
+    #expect(steps == 3 && operation.progress == (3, 3))
+    #expect(tracker.dirtyBytes == 3072)
+    #expect(
+      try node.mappings(in: ByteRange(at: 0, length: 3072), limit: 9).map(\.content)
+        == [.unallocated])
+  }
+}
