@@ -1,4 +1,5 @@
 import BlockCore
+import Glibc
 
 /// A fixed piece of memory, aligned for direct I/O.
 ///
@@ -12,7 +13,7 @@ package final class IOBuffer: @unchecked Sendable {
   package static let alignment = 4096
   /// Its length in bytes.
   package let count: Int
-  private let memory: UnsafeMutableRawBufferPointer
+  fileprivate let memory: UnsafeMutableRawBufferPointer
 
   /// `count` bytes, all zero, so that no one else's bytes can leak into an image.
   package init(count: Int) {
@@ -43,5 +44,15 @@ package final class IOBuffer: @unchecked Sendable {
     var span = unsafe MutableRawSpan(
       _unsafeBytes: UnsafeMutableRawBufferPointer(rebasing: memory[part]))
     return try body(&span)
+  }
+}
+
+extension IOBuffer {
+  /// The bytes `part` as the kernel's scatter and gather calls take them; valid while the buffer is
+  /// held.
+  func vector(_ part: Range<Int>) -> iovec {
+    precondition(part.lowerBound >= 0 && part.upperBound <= count)
+    return unsafe iovec(
+      iov_base: memory.baseAddress?.advanced(by: part.lowerBound), iov_len: part.count)
   }
 }

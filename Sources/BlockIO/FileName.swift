@@ -1,0 +1,62 @@
+package import BlockCore
+
+/// A file's name as the kernel takes it: any bytes except NUL, valid UTF-8 or not.
+///
+/// Isolation: value.
+package struct FileName: Hashable, Sendable {
+  /// The name, without a final NUL.
+  package let bytes: [UInt8]
+
+  /// The name `bytes`. An empty one, and one with a NUL, where the kernel would stop reading and
+  /// open another file, are refused with `invalidArgument`.
+  package init(bytes: [UInt8]) throws(BlockError) {
+    guard !bytes.isEmpty else { throw BlockError(.invalidArgument, "A file name is empty") }
+    guard !bytes.contains(0) else {
+      throw BlockError(
+        .invalidArgument, "The file name '\(FileName.printable(bytes))' contains a NUL")
+    }
+    self.bytes = bytes
+  }
+
+  /// The name `text`, under the same conditions.
+  package init(_ text: String) throws(BlockError) {
+    try self.init(bytes: Array(text.utf8))
+  }
+
+  /// The name for people: control characters and bytes that are not UTF-8 stand as `\xNN`.
+  package var text: String { FileName.printable(bytes) }
+
+  /// The directory that the name stands in.
+  var directory: FileName {
+    let slash = UInt8(ascii: "/")
+    let parent = bytes.lastIndex(of: slash).map { $0 == 0 ? [slash] : Array(bytes[..<$0]) }
+    return FileName(known: parent ?? [UInt8(ascii: ".")])
+  }
+
+  private init(known bytes: [UInt8]) { self.bytes = bytes }
+
+  /// `bytes` as text that can do no harm on a terminal or in a log.
+  static func printable(_ bytes: [UInt8]) -> String {
+    let isUTF8 = String(validating: bytes, as: UTF8.self) != nil
+    var text: [UInt8] = []
+    for byte in bytes {
+      if byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !isUTF8) {
+        let digits = String(byte, radix: 16)
+        text += Array("\\x".utf8) + Array((digits.count == 1 ? "0" + digits : digits).utf8)
+      } else {
+        text.append(byte)
+      }
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// Calls `body` with the name as C wants it.
+  func withCString<R, E: Error>(_ body: (UnsafePointer<CChar>) throws(E) -> R) throws(E) -> R {
+    let terminated = bytes.map { CChar(bitPattern: $0) } + [0]
+    // An array with elements always has an address; without one the name would be empty.
+    return try unsafe terminated.withUnsafeBufferPointer { (buffer) throws(E) in
+      guard let start = buffer.baseAddress else { preconditionFailure("an array has an address") }
+      return try unsafe body(start)
+    }
+  }
+}

@@ -1,0 +1,118 @@
+package import BlockCore
+import CLinux
+import Glibc
+import Synchronization
+
+// Holes, zeros and where the data is. Everything here has a slower way for systems that cannot.
+extension HostFile {
+  private static let punch = cl_FALLOC_FL_PUNCH_HOLE | cl_FALLOC_FL_KEEP_SIZE
+
+  package func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
+    let file = try writableFile()
+    // A device's fallocate takes whole blocks only.
+    let core = isDevice ? range.narrowed(to: blockSize) : range
+    if core.isEmpty { return try writeZeroBytes(range) }
+    let isDone = try growing(file, to: core.upper) { () throws(BlockError) in
+      try zero(file, core, deallocate: deallocate)
+    }
+    guard isDone else { return try writeZeroBytes(range) }
+    try writeZeroBytes(ByteRange(from: range.lower, to: core.lower))
+    try writeZeroBytes(ByteRange(from: core.upper, to: range.upper))
+  }
+
+  package func discard(_ range: ByteRange) throws(BlockError) {
+    let file = try writableFile()
+    let core = isDevice ? range.narrowed(to: blockSize) : range
+    if core.isEmpty { return }
+    guard isDevice else {
+      _ = try allocate(file, HostFile.punch, core)
+      return
+    }
+    do {
+      try SystemCall.run(on: name) {
+        cl_device_discard(file.descriptor, Int64(core.lower), Int64(core.length))
+      }
+    } catch where error.meansUnsupported {}
+  }
+
+  package func extent(in range: ByteRange) throws(BlockError) -> StorageExtent {
+    let file = openFile()
+    guard !range.isEmpty else { return StorageExtent(range: range, isData: false) }
+    let end = min(range.upper, try size(of: file))
+    guard range.lower < end else { return StorageExtent(range: range, isData: false) }
+    let all = StorageExtent(range: ByteRange(from: range.lower, to: end), isData: true)
+    do {
+      let data = try seek(file, range.lower, cl_SEEK_DATA)
+      guard data == range.lower else {
+        let hole = ByteRange(from: range.lower, to: min(data, range.upper))
+        return StorageExtent(range: hole, isData: false)
+      }
+      let hole = try seek(file, range.lower, cl_SEEK_HOLE)
+      // The data may have become a hole between the two calls.
+      guard hole > range.lower else { return all }
+      return StorageExtent(range: ByteRange(from: range.lower, to: min(hole, end)), isData: true)
+    } catch where error.errno == ENXIO {
+      return StorageExtent(range: range, isData: false)
+    } catch where error.meansUnsupported {
+      return all
+    }
+  }
+
+  // The position that this moves is used by nobody.
+  private func seek(_ file: OpenFile, _ offset: Int, _ whence: Int32) throws(BlockError) -> Int {
+    try SystemCall.run(on: name) { lseek(file.descriptor, offset, whence) }
+  }
+
+  /// Zeros `range` without writing bytes; false when the system cannot.
+  private func zero(
+    _ file: OpenFile, _ range: ByteRange, deallocate: Bool
+  ) throws(BlockError) -> Bool {
+    if deallocate, try allocate(file, HostFile.punch, range) {
+      if isDevice { return true }
+      let size = try size(of: file)
+      return try range.upper <= size ? true : grow(file, to: range.upper)
+    }
+    if try allocate(file, cl_FALLOC_FL_ZERO_RANGE, range) { return true }
+    // Where zeroing in place is unknown (tmpfs), a hole that gets its space back does the same.
+    if isDevice { return false }
+    guard try allocate(file, HostFile.punch, range) else { return false }
+    return try allocate(file, 0, range)
+  }
+
+  /// Makes the file at least `size` bytes long without cutting off what somebody else may append at
+  /// this moment: by reserving the last byte, where `ftruncate` would set an absolute length.
+  private func grow(_ file: OpenFile, to size: Int) throws(BlockError) -> Bool {
+    try allocate(file, 0, ByteRange(at: size - 1, length: 1))
+  }
+
+  /// fallocate; false when the system cannot.
+  private func allocate(
+    _ file: OpenFile, _ mode: Int32, _ range: ByteRange
+  ) throws(BlockError) -> Bool {
+    if state.withLock({ $0.refusedModes.contains(mode) }) { return false }
+    do {
+      try SystemCall.run(on: name) {
+        cl_fallocate(file.descriptor, mode, Int64(range.lower), Int64(range.length))
+      }
+      return true
+    } catch where error.meansUnsupported {
+      // EINVAL may be about this range only.
+      if error.errno != EINVAL { state.withLock { _ = $0.refusedModes.insert(mode) } }
+      return false
+    }
+  }
+
+  /// Zeros to write from, shared by all files.
+  private static let zeroes = IOBuffer(count: 256 << 10)
+
+  private func writeZeroBytes(_ range: ByteRange) throws(BlockError) {
+    var rest = range
+    while !rest.isEmpty {
+      let piece = rest.prefix(HostFile.zeroes.count)
+      try HostFile.zeroes.withBytes(0..<piece.length) { (bytes) throws(BlockError) in
+        try write(bytes, at: piece.lower)
+      }
+      rest = rest.dropping(piece.length)
+    }
+  }
+}

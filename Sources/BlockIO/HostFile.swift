@@ -1,0 +1,284 @@
+package import BlockCore
+import CLinux
+import Glibc
+import Synchronization
+
+/// A regular file or a block device of this machine.
+///
+/// Isolation: any thread; what changes stands behind `state`, and the locks behind `lock` (taken
+/// first). An operation holds the open file that it began with, so `reopen` may come while others
+/// run; they then end on the old description. Drain the writers first all the same: one that comes
+/// after `reopen(readOnly: true)` fails, and the locks of the old description are gone.
+package final class HostFile: Storage {
+  package let name: String
+  /// Which file it is.
+  package let identity: FileIdentity
+  let isDevice: Bool
+  /// What offsets, lengths and addresses must be multiples of; 1 without direct I/O.
+  let alignment: Int
+  /// The unit in which the file system or the device gives and takes space.
+  let blockSize: Int
+  let options: HostFileOptions
+
+  struct State: Sendable {
+    /// nil once it is closed.
+    var file: OpenFile?
+    var isReadOnly: Bool
+    /// Why nothing more may be written, once a flush has failed.
+    var poison: BlockError?
+    /// What the system has said it cannot do here, so that it is not asked each time.
+    var refusedModes: Set<Int32> = []
+    /// The devices from which it cannot copy or clone into this file.
+    var refusedCopies: [UInt64: Set<CopyMethod>] = [:]
+  }
+  let state: Mutex<State>
+  private let lock: Mutex<ImageLock>
+  private let isLocking: Bool
+  /// Direct I/O only: held by whoever writes parts of blocks, or past the end.
+  let tail = Mutex(())
+
+  /// Takes over `file`, whose type is known to be right.
+  private init(
+    _ file: OpenFile, _ status: stat, _ options: HostFileOptions, readOnly: Bool
+  ) throws(BlockError) {
+    guard readOnly || options.locking != .forceShare else { throw HostFile.forceShareRefusal }
+    name = file.name
+    isDevice = FileKind(mode: status.st_mode) == .blockDevice
+    identity = FileIdentity(status)
+    self.options = options
+    let logicalBlock = isDevice
+      ? Int(try SystemCall.run(on: file.name) { cl_device_block_size(file.descriptor) }) : 1
+    alignment = options.direct ? HostFile.directAlignment(file, logicalBlock) : 1
+    blockSize = isDevice ? logicalBlock : Int(status.st_blksize)
+    state = Mutex(State(file: file, isReadOnly: readOnly))
+
+    var lock = ImageLock()
+    isLocking = options.locking == .off ? false : try ImageLock.isSupported(on: file)
+    if isLocking {
+      try lock.change(to: options.claim(readOnly: readOnly), on: file)
+    }
+    self.lock = Mutex(lock)
+  }
+
+  private static let forceShareRefusal = BlockError(
+    .invalidArgument, "force-share works on read-only files only")
+
+  // A page is what every disk accepts, and what buffers are aligned to.
+  private static func directAlignment(_ file: OpenFile, _ logicalBlock: Int) -> Int {
+    let told = max(Int(cl_direct_alignment(file.descriptor)), logicalBlock)
+    return told > 1 && told.isPowerOfTwo && told < IOBuffer.alignment ? told : IOBuffer.alignment
+  }
+}
+
+// MARK: - Opening
+
+extension HostFile {
+  /// Opens the file or device `name`. Whatever else has that name is refused without being opened.
+  /// With `root`, `name` is an absolute path and leads nowhere outside it.
+  ///
+  /// Fails with `notFound`, `permission`, `readOnly`, `io`, with `invalidArgument` for a wrong type
+  /// of file or options that contradict each other, and with `locked`.
+  package static func open(
+    _ name: FileName, beneath root: DirectoryRoot? = nil, _ options: HostFileOptions = .init()
+  ) throws(BlockError) -> HostFile {
+    do {
+      let found = if let root { try root.find(name) } else { try OpenFile.find(name) }
+      return try open(found, options)
+    } catch where error.code != .locked {
+      throw error.prefixed("Could not open '\(name.text)'")
+    }
+  }
+
+  /// The same for a name in text.
+  package static func open(
+    _ name: String, _ options: HostFileOptions = .init()
+  ) throws(BlockError) -> HostFile {
+    try open(FileName(name), options)
+  }
+
+  /// Opens `name` for writing, and makes an empty file where there is none. A file that exists keeps
+  /// its bytes: its lock comes before anything happens to it. Fails as `open` does.
+  ///
+  /// The new name is durable when this returns; what is in the file only after a flush.
+  package static func create(
+    _ name: FileName, _ options: HostFileOptions = .init()
+  ) throws(BlockError) -> HostFile {
+    do {
+      _ = try OpenFile.make(name)
+      try OpenFile.syncDirectory(of: name)
+    } catch where error.errno == EEXIST {
+      return try open(name, options)
+    } catch {
+      throw error.prefixed("Could not create '\(name.text)'")
+    }
+    return try open(name, options)
+  }
+
+  /// Takes over `descriptor`, opened by somebody else for reading, or for reading and writing; it is
+  /// closed also when this fails. `name` stands in errors.
+  package static func adopt(
+    _ descriptor: Int32, name: String, _ options: HostFileOptions = .init()
+  ) throws(BlockError) -> HostFile {
+    let file = OpenFile(owning: descriptor, name: name)
+    let status = try file.status()
+    try FileKind(mode: status.st_mode).requireImage(name: name)
+    let flags = try SystemCall.run(on: name) { cl_status_flags(descriptor) }
+    let access = flags & O_ACCMODE
+    guard flags & (cl_O_PATH | O_APPEND) == 0, access == O_RDONLY || access == O_RDWR else {
+      throw BlockError(
+        .invalidArgument, "The descriptor of '\(name)' is not open for reading and writing in place",
+        file: name)
+    }
+    if options.direct != (flags & cl_O_DIRECT != 0) {
+      return try open(file, options)
+    }
+    let isReadOnly = options.isReadOnly || access == O_RDONLY
+    guard isReadOnly == options.isReadOnly || options.autoReadOnly else {
+      throw BlockError(.readOnly, "The descriptor of '\(name)' is open for reading only", file: name)
+    }
+    return try HostFile(file, status, options, readOnly: isReadOnly)
+  }
+
+  private static func open(
+    _ found: OpenFile, _ options: HostFileOptions
+  ) throws(BlockError) -> HostFile {
+    let status = try found.status()
+    try FileKind(mode: status.st_mode).requireImage(name: found.name)
+    do {
+      let file = try found.reopened(readOnly: options.isReadOnly, direct: options.direct)
+      return try HostFile(file, status, options, readOnly: options.isReadOnly)
+    } catch where options.autoReadOnly && (error.code == .permission || error.code == .readOnly) {
+      let file = try found.reopened(readOnly: true, direct: options.direct)
+      return try HostFile(file, status, options, readOnly: true)
+    }
+  }
+
+  /// Which file `name` stands for at this moment: after a rename it is another one than the one
+  /// that is open.
+  package static func identity(of name: FileName) throws(BlockError) -> FileIdentity {
+    try FileIdentity(OpenFile.find(name).status())
+  }
+}
+
+// MARK: - Bytes
+
+extension HostFile {
+  package var traits: StorageTraits {
+    let isReadOnly = state.withLock { $0.isReadOnly }
+    return StorageTraits(alignment: alignment, isDevice: isDevice, isReadOnly: isReadOnly)
+  }
+
+  package func size() throws(BlockError) -> Int { try size(of: openFile()) }
+
+  func size(of file: OpenFile) throws(BlockError) -> Int {
+    guard isDevice else { return Int(try file.status().st_size) }
+    return Int(try SystemCall.run(on: name) { cl_device_size(file.descriptor) })
+  }
+
+  @discardableResult
+  package func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) -> Int {
+    let file = openFile()
+    return try unsafe bytes.withUnsafeMutableBytes { (bytes) throws(BlockError) in
+      let fits = unsafe isAligned(UnsafeRawBufferPointer(bytes), at: offset)
+      let count = try unsafe fits
+        ? file.read(into: bytes, at: offset, alignment: alignment)
+        : bouncedRead(file, into: bytes, at: offset)
+      let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[count...])
+      unsafe _ = rest.initializeMemory(as: UInt8.self, repeating: 0)
+      return count
+    }
+  }
+
+  package func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
+    let file = try writableFile()
+    try unsafe bytes.withUnsafeBytes { (bytes) throws(BlockError) in
+      let end = ByteRange(at: offset, length: bytes.count).upper
+      if unsafe isAligned(bytes, at: offset) {
+        try growing(file, to: end) { () throws(BlockError) in
+          try unsafe file.write(bytes, at: offset)
+        }
+      } else {
+        try unsafe bouncedWrite(file, bytes, at: offset)
+      }
+    }
+  }
+
+  package func flush() throws(BlockError) {
+    guard !traits.isReadOnly && !options.noFlush else { return }
+    let file = try writableFile()
+    do {
+      try SystemCall.run(on: name) { fdatasync(file.descriptor) }
+    } catch {
+      // The system may have dropped what it could not write, so another try would prove nothing.
+      let poison = BlockError(
+        .poisoned, "An earlier flush failed: \(error.message)", errno: error.errno, file: name)
+      state.withLock { $0.poison = poison }
+      throw error
+    }
+  }
+
+  package func truncate(to size: Int) throws(BlockError) {
+    let file = try writableFile()
+    guard !isDevice else {
+      throw BlockError(.unsupported, "A block device cannot change its length", file: name)
+    }
+    try SystemCall.run(on: name) { ftruncate(file.descriptor, size) }
+  }
+}
+
+// MARK: - Locks and life
+
+extension HostFile {
+  /// Claims `claim` instead of what was claimed so far; the next `reopen` goes back to the usual
+  /// one. Fails with `locked`, and then nothing has changed. Does nothing where locking is off.
+  package func claim(_ claim: LockClaim) throws(BlockError) {
+    let file = openFile()
+    try lock.withLock { (lock) throws(BlockError) in
+      if isLocking { try lock.change(to: claim, on: file) }
+    }
+  }
+
+  package func reopen(readOnly: Bool) throws(BlockError) {
+    guard readOnly || options.locking != .forceShare else { throw HostFile.forceShareRefusal }
+    if readOnly { try flush() }
+    try lock.withLock { (lock) throws(BlockError) in
+      let old = openFile()
+      guard traits.isReadOnly != readOnly else { return }
+      let new = try old.reopened(readOnly: readOnly, direct: options.direct)
+      if isLocking {
+        try lock.move(to: options.claim(readOnly: readOnly), on: new, from: old)
+      }
+      state.withLock {
+        $0.file = new
+        $0.isReadOnly = readOnly
+      }
+    }
+  }
+
+  package func close() throws(BlockError) {
+    let file = openFile()
+    defer {
+      lock.withLock { $0.release(on: file) }
+      state.withLock { $0.file = nil }
+    }
+    try flush()
+  }
+
+  func openFile() -> OpenFile { state.withLock { open(in: $0) } }
+
+  /// The open file, to be changed. Fails with `readOnly` and with `poisoned`.
+  func writableFile() throws(BlockError) -> OpenFile {
+    try state.withLock { (state) throws(BlockError) in
+      if let poison = state.poison { throw poison }
+      guard !state.isReadOnly else {
+        throw BlockError(.readOnly, "'\(name)' is open for reading only", file: name)
+      }
+      return open(in: state)
+    }
+  }
+
+  private func open(in state: State) -> OpenFile {
+    guard let file = state.file else { preconditionFailure("'\(name)' is used after its close") }
+    return file
+  }
+}

@@ -1,0 +1,100 @@
+import BlockCore
+import CLinux
+import Glibc
+
+/// One open file description; the system forgets it when the last user of this object lets go, so
+/// that a number can never name another file under an operation that still runs.
+///
+/// Isolation: any thread; immutable.
+final class OpenFile: Sendable {
+  /// The number of the descriptor.
+  let descriptor: Int32
+  /// The name that stands in errors.
+  let name: String
+
+  /// Takes over `descriptor`.
+  init(owning descriptor: Int32, name: String) {
+    self.descriptor = descriptor
+    self.name = name
+  }
+
+  // Linux has freed the number whatever `close` returns; what a late error could say, `flush` has
+  // said before.
+  deinit { _ = close(descriptor) }
+
+  /// Never inherited by a child, never waits for a FIFO's other end, never becomes our terminal.
+  private static let safeFlags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY
+
+  /// Finds the file without opening it, so that nothing can happen to it or to us before its type
+  /// is known.
+  static func find(_ name: FileName) throws(BlockError) -> OpenFile {
+    let descriptor = try SystemCall.run(on: name.text) {
+      unsafe name.withCString { unsafe open($0, cl_O_PATH | O_CLOEXEC) }
+    }
+    return OpenFile(owning: descriptor, name: name.text)
+  }
+
+  /// Makes an empty file that only its owner may write; fails with `EEXIST` if there is one.
+  static func make(_ name: FileName) throws(BlockError) -> OpenFile {
+    let descriptor = try SystemCall.run(on: name.text) {
+      unsafe name.withCString { unsafe open($0, O_RDWR | O_CREAT | O_EXCL | safeFlags, 0o644) }
+    }
+    return OpenFile(owning: descriptor, name: name.text)
+  }
+
+  /// Makes the name durable: the entry of `name` in its directory.
+  static func syncDirectory(of name: FileName) throws(BlockError) {
+    let directory = name.directory
+    let descriptor = try SystemCall.run(on: directory.text) {
+      unsafe directory.withCString { unsafe open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    }
+    let file = OpenFile(owning: descriptor, name: directory.text)
+    try SystemCall.run(on: file.name) { fsync(file.descriptor) }
+  }
+
+  /// Opens the same file again, whatever its name stands for by now.
+  func reopened(readOnly: Bool, direct: Bool) throws(BlockError) -> OpenFile {
+    let access = (readOnly ? O_RDONLY : O_RDWR) | (direct ? cl_O_DIRECT : 0)
+    let path = "/proc/self/fd/\(descriptor)"
+    let number = try SystemCall.run(on: name) { unsafe open(path, access | OpenFile.safeFlags) }
+    return OpenFile(owning: number, name: name)
+  }
+
+  /// What the system knows about the file.
+  func status() throws(BlockError) -> stat {
+    var status = stat()
+    try SystemCall.run(on: name) { unsafe fstat(descriptor, &status) }
+    return status
+  }
+
+  /// Reads until `bytes` is full or the file ends, and returns how many bytes came. With direct I/O
+  /// everything is a multiple of `alignment`, and a count that is not can only be the end.
+  func read(
+    into bytes: UnsafeMutableRawBufferPointer, at offset: Int, alignment: Int
+  ) throws(BlockError) -> Int {
+    var done = 0
+    while done < bytes.count {
+      let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
+      let count = try SystemCall.run(on: name) {
+        unsafe pread(descriptor, rest.baseAddress, rest.count, offset + done)
+      }
+      done += count
+      if count == 0 || !count.isAligned(to: alignment) && alignment > 1 { break }
+    }
+    return done
+  }
+
+  /// Writes all of `bytes`.
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(BlockError) {
+    var done = 0
+    while done < bytes.count {
+      let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
+      let count = try SystemCall.run(on: name) {
+        unsafe pwrite(descriptor, rest.baseAddress, rest.count, offset + done)
+      }
+      // Linux does not do this; if it did, another try would never end.
+      guard count > 0 else { throw SystemCall.error(EIO, on: name) }
+      done += count
+    }
+  }
+}

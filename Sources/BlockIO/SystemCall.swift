@@ -1,0 +1,51 @@
+import BlockCore
+import Glibc
+
+/// The one way from this target into the kernel.
+enum SystemCall {
+  /// The result of `body`, a system call that says -1 and sets `errno` when it fails. A call that a
+  /// signal interrupted is made again. Any other failure is thrown, as one of `file` when it is
+  /// given.
+  ///
+  /// A descriptor or an address that the kernel does not know is a mistake of ours: it traps.
+  @discardableResult
+  static func run<T: SignedInteger>(
+    on file: String? = nil, _ body: () -> T
+  ) throws(BlockError) -> T {
+    while true {
+      let result = body()
+      if result != -1 { return result }
+      let number = errno
+      if number == EINTR { continue }
+      precondition(number != EBADF && number != EFAULT, "a system call got a bad argument")
+      throw error(number, on: file)
+    }
+  }
+
+  /// The error that stands for an error number.
+  static func error(_ number: Int32, on file: String?) -> BlockError {
+    BlockError(
+      code(for: number), unsafe String(cString: strerror(number)), errno: number, file: file)
+  }
+
+  private static func code(for number: Int32) -> BlockError.Code {
+    switch number {
+    case ENOSPC, EDQUOT, EFBIG: .noSpace
+    case EACCES, EPERM: .permission
+    case ENOENT: .notFound
+    case EROFS: .readOnly
+    default: .io
+    }
+  }
+}
+
+extension BlockError {
+  /// Whether the system said that it cannot do this here, as opposed to having tried and failed.
+  /// `EINVAL` is among these numbers because file systems use it for a range that they cannot take.
+  var meansUnsupported: Bool {
+    switch errno {
+    case EOPNOTSUPP, ENOSYS, ENOTTY, EINVAL, EXDEV: true
+    default: false
+    }
+  }
+}
