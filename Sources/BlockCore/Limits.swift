@@ -29,4 +29,7 @@ package enum Limits {
   package static let copyLanes = 4
   /// Lanes of the whole process; Dispatch stops at 255 threads.
   package static let lanes = 64
+  /// Lanes of one device: two jobs' windows, and an eighth of all, so that seven stuck disks leave
+  /// room for the next.
+  package static let lanesPerDevice = 8
 }

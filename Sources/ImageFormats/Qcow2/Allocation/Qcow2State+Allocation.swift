@@ -1,0 +1,109 @@
+import BlockCore
+import BlockIO
+
+extension Qcow2State {
+  /// Takes up to `count` neighbouring free clusters, at least one, the lowest there are. Their
+  /// refcount is 1 in memory; nothing refers to them yet, so that a crash leaks them at worst.
+  mutating func allocate(upTo count: Int) throws(BlockError) -> ClusterRun {
+    precondition(count > 0)
+    var cluster = firstFree
+    while true {
+      switch try freeRun(from: cluster, upTo: count) {
+      case .none(let next): cluster = next
+      case .needsBlock: cluster = try addRefcountBlock(for: cluster)
+      case .found(let run):
+        firstFree = run.first
+        try claim(run)
+        firstFree = run.end
+        return run
+      }
+    }
+  }
+
+  /// Takes exactly `count` neighbouring clusters; a table must lie in one piece.
+  mutating func allocateContiguous(_ count: Int) throws(BlockError) -> ClusterRun {
+    precondition(count > 0)
+    var run = ClusterRun(first: firstFree, count: 0)
+    while run.count < count {
+      switch try freeRun(from: run.end, upTo: count - run.count) {
+      case .none(let next): run = ClusterRun(first: next, count: 0)
+      case .needsBlock: run = ClusterRun(first: try addRefcountBlock(for: run.end), count: 0)
+      case .found(let found) where found.first == run.end: run.count += found.count
+      case .found(let found): run = found
+      }
+    }
+    try claim(run)
+    return run
+  }
+
+  /// Sets the refcounts of a free run to 1, unless something that must not be overwritten lies
+  /// there: then the refcounts lie, and the image is marked corrupt before any damage.
+  private mutating func claim(_ run: ClusterRun) throws(BlockError) {
+    if let region = overlapsMetadata(run) {
+      throw markCorrupt(
+        "Cluster \(run.first.index) counts as free, but the \(region.rawValue) lies there",
+        at: geometry.offset(of: run.first))
+    }
+    guard geometry.offset(of: run.end) <= Qcow2State.largestOffset else {
+      throw BlockError(.noSpace, "The image file would grow past 2^55 bytes", file: name)
+    }
+    try adjustRefcounts(run, up: true)
+    let end = geometry.offset(of: run.end)
+    if io.storage.traits.isDevice, end > fileEnd {
+      try adjustRefcounts(run, up: false)
+      throw BlockError(.noSpace, "The device is full (\(fileEnd) bytes)", file: name)
+    }
+  }
+
+  /// "Bits 9 - 55" of an L2 entry.
+  private static var largestOffset: Int { 1 << 56 }
+
+  /// Gives back clusters that nothing on disk refers to.
+  mutating func freeUnreferenced(_ run: ClusterRun) {
+    // A failure leaks them, which `check` finds; the error that led here is the one to report.
+    try? adjustRefcounts(run, up: false)
+  }
+
+  /// Whether the clusters have never been written, so that they read zero; marks them as used.
+  mutating func takeVirginity(_ run: ClusterRun) -> Bool {
+    let isVirgin = geometry.offset(of: run.first) >= highWater
+    if highWater != Int.max { highWater = max(highWater, geometry.offset(of: run.end)) }
+    return isVirgin
+  }
+
+  /// Makes new table clusters read zero on disk and lie inside the file.
+  mutating func zeroTable(_ run: ClusterRun, _ what: MetadataRegion) throws(BlockError) {
+    let range = geometry.bytes(of: run.first, count: run.count)
+    if takeVirginity(run) {
+      try growFile(to: range.upper)
+    } else {
+      try io.zero(range, what)
+      fileEnd = max(fileEnd, range.upper)
+    }
+  }
+
+  /// Lets the file reach at least to `end`.
+  mutating func growFile(to end: Int) throws(BlockError) {
+    if end <= fileEnd || io.storage.traits.isDevice { return }
+    try io.storage.truncate(to: max(end, try io.storage.size()))
+    fileEnd = end
+  }
+
+  /// Marks the image corrupt on disk, before the write that would destroy something, and refuses
+  /// all later ones. Returns the error to throw.
+  mutating func markCorrupt(_ message: String, at offset: Int) -> BlockError {
+    var error = BlockError(.corrupt, message, file: name, offset: offset)
+    if readOnlyReason == nil, header.version >= 3 {
+      let marked = header.incompatible.union(.corrupt)
+      do {
+        try io.writeWords([marked.rawValue], .header, at: 72)
+        try io.flush(.corruptBit)
+        header.incompatible = marked
+      } catch let failure {
+        error.message += "; marking the image corrupt failed too: \(failure.message)"
+      }
+    }
+    readOnlyReason = error
+    return error
+  }
+}

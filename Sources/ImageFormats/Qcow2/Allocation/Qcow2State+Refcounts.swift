@@ -1,0 +1,94 @@
+import BlockCore
+
+extension Qcow2State {
+  private var words: RefcountWords { RefcountWords(geometry) }
+  /// Refcounts in one slice of a block.
+  private var refcountsPerSlice: Int { refblocks.sliceWords * words.perWord }
+
+  /// Where the block for `cluster` lies; nil where there is none, so that its refcount is zero.
+  /// - Throws: `corrupt` for an entry that cannot be a block.
+  func refcountBlock(for cluster: HostCluster) throws(BlockError) -> Int? {
+    let index = geometry.refcountBlockIndex(cluster)
+    guard index < refcountTable.count, refcountTable[index] != 0 else { return nil }
+    let entry = RefcountTableEntry(word: refcountTable[index])
+    let offset = entry.blockOffset
+    guard !entry.hasReservedBits, offset != 0, geometry.offsetInCluster(offset) == 0,
+      offset < fileEnd
+    else {
+      throw BlockError(
+        .corrupt,
+        "Refcount table entry \(index) = 0x\(String(entry.word, radix: 16)) is not a block's offset",
+        file: name, offset: header.refcountTableOffset + index * 8)
+    }
+    return offset
+  }
+
+  /// The slice with the refcount of `cluster`, and the refcount's place in it.
+  private mutating func refcountSlice(
+    _ cluster: HostCluster
+  ) throws(BlockError) -> (TableSlice, Int)? {
+    guard let block = try refcountBlock(for: cluster) else { return nil }
+    let index = geometry.refcountIndexInBlock(cluster)
+    let slice = try refblocks.slice(
+      at: block + index / refcountsPerSlice * geometry.sliceBytes, io)
+    return (slice, index % refcountsPerSlice)
+  }
+
+  /// How many references `cluster` has.
+  mutating func refcount(of cluster: HostCluster) throws(BlockError) -> UInt64 {
+    guard let (slice, index) = try refcountSlice(cluster) else { return 0 }
+    return words.get(slice.words, index)
+  }
+
+  /// Changes the refcounts of a run by one, up or down. The blocks exist.
+  /// - Throws: `corrupt` where a refcount would leave its range; those before it are changed.
+  mutating func adjustRefcounts(_ run: ClusterRun, up: Bool) throws(BlockError) {
+    var cluster = run.first
+    while cluster < run.end {
+      guard let (slice, start) = try refcountSlice(cluster) else {
+        throw refcountOutOfRange(cluster, up: up)
+      }
+      let count = min(refcountsPerSlice - start, run.end.index - cluster.index)
+      refblocks.markDirty(slice)
+      for index in start..<start + count {
+        let old = words.get(slice.words, index)
+        guard up ? old < geometry.maximumRefcount : old > 0 else {
+          throw refcountOutOfRange(cluster + (index - start), up: up)
+        }
+        words.set(&slice.words, index, to: up ? old + 1 : old - 1)
+      }
+      cluster = cluster + count
+    }
+    if !up { firstFree = min(firstFree, run.first) }
+  }
+
+  private func refcountOutOfRange(_ cluster: HostCluster, up: Bool) -> BlockError {
+    BlockError(
+      .corrupt,
+      up
+        ? "The refcount of cluster \(cluster.index) cannot grow above \(geometry.maximumRefcount)"
+        : "Cluster \(cluster.index) is in use, but its refcount is already 0",
+      file: name, offset: geometry.offset(of: cluster))
+  }
+
+  /// The first free clusters from `cluster` on, at most `count` neighbours, as far as one slice of
+  /// refcounts tells; nil where the slice holds no free one (then `next` is where to go on), and
+  /// `needsBlock` where there is no block yet.
+  mutating func freeRun(from cluster: HostCluster, upTo count: Int) throws(BlockError) -> FreeRun {
+    guard let (slice, start) = try refcountSlice(cluster) else { return .needsBlock }
+    let words = self.words
+    guard let free = words.firstZero(slice.words, from: start, to: refcountsPerSlice) else {
+      return .none(next: cluster + (refcountsPerSlice - start))
+    }
+    var end = free + 1
+    while end < refcountsPerSlice, end - free < count, words.get(slice.words, end) == 0 { end += 1 }
+    return .found(ClusterRun(first: cluster + (free - start), count: end - free))
+  }
+}
+
+/// What a look for free clusters found.
+enum FreeRun {
+  case found(ClusterRun)
+  case none(next: HostCluster)
+  case needsBlock
+}

@@ -1,0 +1,74 @@
+import BlockCore
+import BlockIO
+
+/// The internal snapshots of an image (specification, "Snapshots"): here only what is shown to
+/// people; their clusters are protected by refcounts and COPIED flags, not by this table.
+///
+/// Isolation: value.
+struct SnapshotTable {
+  /// The snapshots' names, made safe to print.
+  let names: [String]
+
+  /// Reads the table entry by entry; each is bounded, and so is their number.
+  init(_ header: Qcow2Header, _ io: MetadataIO) throws(BlockError) {
+    var names: [String] = []
+    var offset = header.snapshotsOffset
+    for index in 0..<header.snapshotCount {
+      let fixed = try SnapshotTable.bytes(io, at: offset, count: 40, index)
+      let (idLength, nameLength, extra) = fixed.withBytes {
+        (
+          Int($0.bigEndian(UInt16.self, at: 12)), Int($0.bigEndian(UInt16.self, at: 14)),
+          Int($0.bigEndian(UInt32.self, at: 36))
+        )
+      }
+      guard extra <= Limits.snapshotExtraBytes else {
+        throw BlockError(
+          .invalidImage, "Snapshot \(index) has \(extra) bytes of extra data (at most 1024)",
+          file: io.storage.name, offset: offset + 36)
+      }
+      let nameOffset = offset + 40 + extra + idLength
+      let name = try SnapshotTable.bytes(io, at: nameOffset, count: nameLength, index)
+      names.append(String(decoding: name, as: UTF8.self))
+      offset = (nameOffset + nameLength).roundedUp(to: 8)
+      guard offset - header.snapshotsOffset <= Limits.snapshotTableBytes else {
+        throw BlockError(
+          .invalidImage, "The snapshot table is larger than 64 MiB", file: io.storage.name)
+      }
+    }
+    self.names = names
+  }
+
+  private static func bytes(
+    _ io: MetadataIO, at offset: Int, count: Int, _ index: Int
+  ) throws(BlockError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    if count == 0 { return bytes }
+    let got = try bytes.withMutableBytes { (target) throws(BlockError) in
+      try io.storage.read(into: &target, at: offset)
+    }
+    guard got == count else {
+      throw BlockError(
+        .invalidImage, "Snapshot \(index) lies past the end of the file", file: io.storage.name,
+        offset: offset)
+    }
+    return bytes
+  }
+}
+
+extension Qcow2State {
+  /// See `ImageDriver.info`.
+  func info() throws(BlockError) -> ImageInfo {
+    var info = ImageInfo(
+      format: "qcow2", virtualSize: header.size, clusterSize: geometry.clusterSize,
+      backing: header.backingLink)
+    info.snapshots = try SnapshotTable(header, io).names
+    info.qcow2 = Qcow2Info(
+      version: header.version, refcountBits: geometry.refcountBits,
+      compressionType: header.compression.name,
+      isLazyRefcounts: header.compatible.contains(.lazyRefcounts),
+      isDirty: header.incompatible.contains(.dirty),
+      isCorrupt: header.incompatible.contains(.corrupt), hasExtendedL2: false,
+      bitmapCount: header.bitmapCount)
+    return info
+  }
+}

@@ -1,0 +1,156 @@
+import BlockCore
+
+/// Where a write goes, as far as one run of clusters takes it.
+///
+/// Isolation: value.
+struct WritePlan: Sendable {
+  enum Kind: Sendable {
+    /// The clusters are this image's own and hold data: bytes are overwritten where they are.
+    case inPlace
+    /// Clusters that were reserved for zeros: bytes are written, then the zero flag goes.
+    case reserved
+    /// New clusters, to be linked once they are filled. `isVirgin`: they read zero.
+    case new(isVirgin: Bool)
+  }
+  var kind: Kind
+  /// The guest bytes of the clusters.
+  var guest: ByteRange
+  /// The host offset of the first cluster.
+  var host: Int
+}
+
+extension Qcow2State {
+  /// Finds or takes the clusters for a write of `range`, as many neighbours as there are.
+  mutating func planWrite(_ range: ByteRange) throws(BlockError) -> WritePlan {
+    try makeRoom()
+    let start = range.lower.roundedDown(to: geometry.clusterSize)
+    let clusters = geometry.clusters(for: range.upper - start)
+    switch try writeTarget(start) {
+    case .own(let host):
+      return try extend(
+        WritePlan(kind: .inPlace, guest: clusterRange(start, 1), host: host), upTo: clusters)
+    case .reserved(let host):
+      return try extend(
+        WritePlan(kind: .reserved, guest: clusterRange(start, 1), host: host), upTo: clusters)
+    case .none:
+      var wanted = 1
+      while wanted < clusters, case .none = try writeTarget(start + wanted << geometry.clusterBits) {
+        wanted += 1
+      }
+      let run = try allocate(upTo: wanted)
+      return WritePlan(
+        kind: .new(isVirgin: takeVirginity(run)), guest: clusterRange(start, run.count),
+        host: geometry.offset(of: run.first))
+    }
+  }
+
+  private func clusterRange(_ guest: Int, _ count: Int) -> ByteRange {
+    ByteRange(at: guest, length: count << geometry.clusterBits)
+  }
+
+  /// What a write to the cluster at `guest` finds.
+  private enum WriteTarget: Equatable {
+    case own(Int)
+    case reserved(Int)
+    case none
+  }
+
+  private mutating func writeTarget(_ guest: Int) throws(BlockError) -> WriteTarget {
+    let word = try l2Word(guest: guest)
+    // Without COPIED a snapshot shares the cluster; a table that a snapshot shares has no entry
+    // with COPIED.
+    guard L2Entry(word: word).isCopied else {
+      _ = try meaning(of: word, guest: guest)
+      return .none
+    }
+    switch try meaning(of: word, guest: guest) {
+    case .data(let host): return .own(host)
+    case .zero(let host?): return .reserved(host)
+    case .unallocated, .zero(nil), .compressed: return .none
+    }
+  }
+
+  /// Lengthens a plan over clusters of the same kind that lie next to each other in the file too.
+  private mutating func extend(
+    _ plan: WritePlan, upTo clusters: Int
+  ) throws(BlockError) -> WritePlan {
+    var plan = plan
+    var count = 1
+    while count < clusters {
+      let host = plan.host + count << geometry.clusterBits
+      let next = try writeTarget(plan.guest.lower + count << geometry.clusterBits)
+      switch plan.kind {
+      case .inPlace where next == .own(host): count += 1
+      case .reserved where next == .reserved(host): count += 1
+      default:
+        clustersDone(&plan, count)
+        return try checked(plan)
+      }
+    }
+    clustersDone(&plan, count)
+    return try checked(plan)
+  }
+
+  private func clustersDone(_ plan: inout WritePlan, _ count: Int) {
+    plan.guest.length = count << geometry.clusterBits
+  }
+
+  /// Refuses a plan whose clusters hold metadata: an entry lies, and the write would destroy them.
+  private mutating func checked(_ plan: WritePlan) throws(BlockError) -> WritePlan {
+    let run = ClusterRun(
+      first: geometry.cluster(at: plan.host), count: geometry.clusters(for: plan.guest.length))
+    if let region = overlapsMetadata(run) {
+      throw markCorrupt(
+        "A write to guest offset \(plan.guest.lower) would overwrite the \(region.rawValue)",
+        at: plan.host)
+    }
+    return plan
+  }
+
+  /// Points the L2 entries of a filled plan at its clusters; what they named before goes.
+  mutating func link(_ plan: WritePlan) throws(BlockError) {
+    let bits = geometry.clusterBits
+    try setEntries(plan.guest) { (index, _) in L2Entry(owned: plan.host + index << bits) }
+  }
+
+  /// Replaces the L2 entries of `guest`, whole clusters: the n-th becomes `entry(n)`, which sees
+  /// the old one too. References of the old entries go once the new ones are durable, except to a
+  /// cluster that the new entry keeps.
+  mutating func setEntries(
+    _ guest: ByteRange, _ entry: (_ index: Int, _ old: L2Entry) -> L2Entry
+  ) throws(BlockError) {
+    let clusters = geometry.clusters(for: guest.length)
+    var index = 0
+    while index < clusters {
+      let position = guest.lower + index << geometry.clusterBits
+      let table = try writableTable(l1Index: geometry.l1Index(position))
+      let (slice, first) = try l2Slice(table: table, guest: position)
+      let count = min(clusters - index, l2.sliceWords - first)
+      l2.markDirty(slice)
+      for step in 0..<count {
+        let old = L2Entry(word: slice.words[first + step])
+        let new = entry(index + step, old)
+        try release(old, unless: new, guest: position + step << geometry.clusterBits)
+        slice.words[first + step] = new.word
+      }
+      index += count
+    }
+  }
+
+  /// Notes that the references of `old` go, unless `new` keeps its cluster.
+  mutating func release(
+    _ old: L2Entry, unless new: L2Entry, guest: Int
+  ) throws(BlockError) {
+    if old.word == 0 { return }
+    switch try meaning(of: old.word, guest: guest) {
+    case .unallocated, .zero(nil): return
+    case .data(let offset), .zero(let offset?):
+      if !new.isCompressed, new.clusterOffset == offset { return }
+      ClusterRun.append(
+        ClusterRun(first: geometry.cluster(at: offset), count: 1), to: &pendingFrees)
+    case .compressed(let cluster):
+      let (first, count) = cluster.clusters(geometry)
+      ClusterRun.append(ClusterRun(first: first, count: count), to: &pendingFrees)
+    }
+  }
+}

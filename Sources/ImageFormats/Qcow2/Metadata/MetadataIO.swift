@@ -1,0 +1,83 @@
+package import BlockCore
+package import BlockIO
+
+/// The one funnel for metadata: every table, refcount and header byte that the driver reads or
+/// writes passes here, and every flush has its name here.
+///
+/// Isolation: value; its calls block.
+package struct MetadataIO: Sendable {
+  /// Where the metadata lie.
+  package let storage: any Storage
+  /// A flush that a crash simulation leaves out, to see that it would be missed.
+  package var elided: FlushPoint?
+
+  package init(storage: any Storage, elided: FlushPoint? = nil) {
+    self.storage = storage
+    self.elided = elided
+  }
+
+  /// Reads `count` big-endian words; metadata past the end of the file are damage, not zeros.
+  package func readWords(
+    _ what: MetadataRegion, at offset: Int, count: Int
+  ) throws(BlockError) -> [UInt64] {
+    var bytes = [UInt8](repeating: 0, count: count * 8)
+    let got = try bytes.withMutableBytes { (target) throws(BlockError) in
+      try storage.read(into: &target, at: offset)
+    }
+    guard got == bytes.count else {
+      throw BlockError(
+        .corrupt, "The \(what.rawValue) at byte \(offset) lies past the end of the file",
+        file: storage.name, offset: offset)
+    }
+    return bytes.withBytes { source in
+      (0..<count).map { source.bigEndian(at: $0 * 8) }
+    }
+  }
+
+  /// Writes words big-endian.
+  package func writeWords(
+    _ words: some Collection<UInt64>, _ what: MetadataRegion, at offset: Int
+  ) throws(BlockError) {
+    var bytes = [UInt8](repeating: 0, count: words.count * 8)
+    bytes.withMutableBytes { target in
+      var position = 0
+      for word in words {
+        target.setBigEndian(word, at: position)
+        position += 8
+      }
+    }
+    try write(bytes, what, at: offset)
+  }
+
+  /// Writes bytes of metadata.
+  package func write(
+    _ bytes: [UInt8], _ what: MetadataRegion, at offset: Int
+  ) throws(BlockError) {
+    try bytes.withBytes { (source) throws(BlockError) in
+      try storage.write(source, at: offset)
+    }
+  }
+
+  /// Makes `range` read zero; the space stays reserved.
+  package func zero(_ range: ByteRange, _ what: MetadataRegion) throws(BlockError) {
+    try storage.writeZeroes(range, deallocate: false)
+  }
+
+  /// The flush `point`.
+  package func flush(_ point: FlushPoint) throws(BlockError) {
+    if point == elided { return }
+    try storage.flush()
+  }
+}
+
+/// What a piece of metadata is; stands in errors.
+///
+/// Isolation: value.
+package enum MetadataRegion: String, Sendable {
+  case header
+  case l1Table = "L1 table"
+  case l2Table = "L2 table"
+  case refcountTable = "refcount table"
+  case refcountBlock = "refcount block"
+  case snapshotTable = "snapshot table"
+}

@@ -1,0 +1,87 @@
+import BlockCore
+import BlockIO
+
+extension Qcow2State {
+  /// Brings all that has collected to the disk, in the order that keeps every crash state whole.
+  ///
+  /// On disk after each flush:
+  /// 1. data, refcounts: new clusters count as used, nothing refers to them (a leak);
+  /// 2. refcount table entries of new blocks (a leak);
+  /// 3. L2 entries; tables that are new are not reachable yet (a leak);
+  /// 4. L1 entries: the new view;
+  /// 5. references that went are counted down only now, so that no entry ever names a free cluster.
+  ///
+  /// After a failure what was not written is still pending, and a repeated call goes on.
+  mutating func writeOut() throws(BlockError) {
+    guard hasPendingChanges else { return }
+    try growFile(to: highWater == Int.max ? fileEnd : highWater)
+    try refblocks.writeDirty(io)
+    try io.flush(.dataAndRefcountsBeforeL2)
+    if !pendingRefcountTable.isEmpty {
+      try writeEntries(
+        refcountTable, pendingRefcountTable, .refcountTable, at: header.refcountTableOffset)
+      pendingRefcountTable.removeAll()
+      try io.flush(.refcountTableBeforeL2)
+    }
+    try l2.writeDirty(io)
+    if !pendingL1.isEmpty {
+      try io.flush(.l2TablesBeforeL1)
+      try writeEntries(l1, pendingL1, .l1Table, at: header.l1Offset)
+      pendingL1.removeAll()
+    }
+    if !pendingFrees.isEmpty {
+      try io.flush(.entriesBeforeFree)
+      try applyFrees()
+    }
+  }
+
+  /// All that was written is durable afterwards, freed clusters included.
+  mutating func flush() throws(BlockError) {
+    try writeOut()
+    try refblocks.writeDirty(io)
+    try io.flush(.final)
+  }
+
+  /// Writes out where the caches hold so much that more would not fit.
+  mutating func makeRoom() throws(BlockError) {
+    if l2.needsWriteOut || refblocks.needsWriteOut || pendingFrees.count > 32_768 { try writeOut() }
+  }
+
+  private var hasPendingChanges: Bool {
+    !l2.dirty.isEmpty || !refblocks.dirty.isEmpty || !pendingL1.isEmpty
+      || !pendingRefcountTable.isEmpty || !pendingFrees.isEmpty
+  }
+
+  /// Writes the entries `indices` of a table, neighbours together.
+  private func writeEntries(
+    _ table: [UInt64], _ indices: Set<Int>, _ what: MetadataRegion, at offset: Int
+  ) throws(BlockError) {
+    let sorted = indices.sorted()
+    var start = 0
+    while start < sorted.count {
+      var end = start + 1
+      while end < sorted.count, sorted[end] == sorted[end - 1] + 1 { end += 1 }
+      let first = sorted[start]
+      let words = table[first..<first + (end - start)]
+      try io.writeWords(words, what, at: offset + first * 8)
+      start = end
+    }
+  }
+
+  /// Counts down the references that are durably gone, and gives clusters without any back to the
+  /// file system.
+  private mutating func applyFrees() throws(BlockError) {
+    let frees = pendingFrees.sorted { $0.first < $1.first }
+    pendingFrees.removeAll()
+    var freed: [ClusterRun] = []
+    for run in frees {
+      try adjustRefcounts(run, up: false)
+      for index in 0..<run.count where try refcount(of: run.first + index) == 0 {
+        ClusterRun.append(ClusterRun(first: run.first + index, count: 1), to: &freed)
+      }
+    }
+    for run in freed {
+      try io.storage.discard(geometry.bytes(of: run.first, count: run.count))
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import BlockCore
+import Synchronization
+
+/// Empties an image table by table, and so keeps what else lies in the file: internal snapshots,
+/// bitmaps, unknown extensions.
+///
+/// Each L1 entry goes durably before the references that it stood for (`writeOut`); a crash leaves
+/// the part that was not reached, and leaks.
+///
+/// Isolation: one lane at a time; the image is held exclusively.
+final class Qcow2DiscardOperation: ImageOperation {
+  private let image: Qcow2Image
+  private let entries: Int
+  private let next = Atomic<Int>(0)
+
+  /// L2 tables per step: at 64 KiB clusters each is 64 KiB to read.
+  private static let tablesPerStep = 32
+
+  init(_ image: Qcow2Image) {
+    self.image = image
+    entries = image.state.withLock { $0.l1.count }
+  }
+
+  var isPastNoReturn: Bool { false }
+  var progress: (done: Int, total: Int) { (next.load(ordering: .relaxed), entries) }
+
+  func step() throws(BlockError) -> Bool {
+    var index = next.load(ordering: .relaxed)
+    index = try image.change { (state) throws(BlockError) in
+      var index = index
+      var tables = 0
+      while index < state.l1.count, tables < Qcow2DiscardOperation.tablesPerStep {
+        if try state.dropTable(l1Index: index) { tables += 1 }
+        index += 1
+      }
+      // Writing out counts the references down, and gives the space back.
+      try state.makeRoom()
+      if index == state.l1.count { try state.flush() }
+      return index
+    }
+    next.store(index, ordering: .relaxed)
+    return index == entries
+  }
+}
+
+extension Qcow2State {
+  /// Takes an L2 table out of the active L1 table, with all that it maps.
+  /// - Returns: whether there was one.
+  mutating func dropTable(l1Index index: Int) throws(BlockError) -> Bool {
+    guard let table = try tableOffset(l1Index: index) else { return false }
+    let guest = geometry.guestOffset(l1Index: index, l2Index: 0)
+    let words = try tableWords(table, first: 0, last: geometry.l2Entries - 1)
+    for (position, word) in words.enumerated() {
+      try release(
+        L2Entry(word: word), unless: .empty, guest: guest + position << geometry.clusterBits)
+    }
+    let run = ClusterRun(first: geometry.cluster(at: table), count: 1)
+    pendingFrees.append(run)
+    if L1Entry(word: l1[index]).isCopied {
+      l2.drop(geometry.bytes(of: run.first, count: 1))
+      tableClusters.remove(run.first)
+    }
+    l1[index] = 0
+    pendingL1.insert(index)
+    return true
+  }
+}

@@ -1,0 +1,34 @@
+package import BlockCore
+import BlockIO
+
+extension Qcow2Image {
+  package func checkBackingLink(_ link: BackingLink?) throws(BlockError) {
+    _ = try look { (state) throws(BlockError) in try state.planBackingLink(link) }
+  }
+
+  /// Order: the new name in unused bytes of the first cluster, flush; then its place, its length
+  /// and the backing format in one write of the first sector, flush.
+  package func setBackingLink(_ link: BackingLink?) throws(BlockError) {
+    try change { (state) throws(BlockError) in
+      let change = try state.planBackingLink(link)
+      if let name = change.nameWrite {
+        try state.io.write(name.bytes, .header, at: name.offset)
+        try state.io.flush(.backingNameBeforeHeader)
+      }
+      try state.io.write(change.sector, .header, at: 0)
+      try state.io.flush(.backingLink)
+      state.header = change.header
+    }
+  }
+}
+
+extension Qcow2State {
+  /// Reads the first cluster and plans the change.
+  fileprivate func planBackingLink(_ link: BackingLink?) throws(BlockError) -> BackingLinkChange {
+    var cluster = [UInt8](repeating: 0, count: geometry.clusterSize)
+    _ = try cluster.withMutableBytes { (bytes) throws(BlockError) in
+      try io.storage.read(into: &bytes, at: 0)
+    }
+    return try BackingLinkChange(header, cluster: cluster, link: link, file: name)
+  }
+}

@@ -1,0 +1,82 @@
+package import BlockCore
+
+extension Qcow2Image {
+  /// Order: a larger L1 table, flush, the header's pointer to it, flush; zeros in the new area,
+  /// flush; the size, flush. A crash leaves the old size with leaks, or the new size reading zero.
+  package func resize(to newSize: Int, over backing: (any BackingView)?) throws(BlockError) {
+    let oldSize = virtualSize
+    if newSize == oldSize { return }
+    guard newSize > oldSize else {
+      throw BlockError(
+        .unsupported, "Shrinking from \(oldSize) to \(newSize) bytes is not supported", file: name)
+    }
+    let entries = newSize <= Limits.diskBytes ? geometry.l1Entries(for: newSize) : .max
+    guard entries <= Limits.l1TableBytes / 8 else {
+      throw BlockError(
+        .outOfRange,
+        "The image size \(newSize) is too large for clusters of \(clusterSize) bytes", file: name)
+    }
+    try change { (state) throws(BlockError) in try state.growL1(to: entries) }
+    // The caller holds the whole disk, so nobody sees the size before it is true.
+    publish(size: newSize)
+    do {
+      try zeroNewArea(ByteRange(from: oldSize, to: newSize), over: backing)
+      try change { (state) throws(BlockError) in
+        try state.writeOut()
+        try state.io.flush(.grownAreaBeforeSize)
+        try state.io.writeWords([UInt64(newSize)], .header, at: 24)
+        try state.io.flush(.size)
+        state.header.size = newSize
+      }
+    } catch {
+      publish(size: oldSize)
+      throw error
+    }
+  }
+
+  /// The last cluster of the old disk may hold bytes past its end, and the backing file may be
+  /// longer than the disk was: neither may show.
+  private func zeroNewArea(_ range: ByteRange, over backing: (any BackingView)?) throws(BlockError) {
+    let firstWhole = min(range.lower.roundedUp(to: clusterSize), range.upper)
+    let partial = ByteRange(from: range.lower, to: firstWhole)
+    if !partial.isEmpty { try writeZeroes(partial, deallocate: false, over: backing) }
+    let rest = ByteRange(from: firstWhole, to: range.upper)
+    if !rest.isEmpty { try writeZeroes(rest, deallocate: true, over: backing) }
+  }
+}
+
+extension Qcow2State {
+  /// Lets the L1 table hold at least `entries` entries: moves it to new clusters where it is too
+  /// short.
+  mutating func growL1(to entries: Int) throws(BlockError) {
+    if entries <= l1.count { return }
+    try writeOut()
+    let count = geometry.clusters(for: entries * 8)
+    let run = try allocateContiguous(count)
+    let offset = geometry.offset(of: run.first)
+    let table = l1 + [UInt64](repeating: 0, count: entries - l1.count)
+    do {
+      try zeroTable(run, .l1Table)
+      try io.writeWords(table, .l1Table, at: offset)
+      // The clusters of the table must count as used before the header names it.
+      try writeOut()
+      try io.flush(.newL1BeforeHeader)
+      var field = [UInt8](repeating: 0, count: 12)
+      field.withMutableBytes {
+        $0.setBigEndian(UInt32(entries), at: 0)
+        $0.setBigEndian(UInt64(offset), at: 4)
+      }
+      try io.write(field, .header, at: 36)
+    } catch {
+      freeUnreferenced(run)
+      throw error
+    }
+    let old = ClusterRun(
+      first: geometry.cluster(at: header.l1Offset), count: geometry.clusters(for: header.l1Bytes))
+    l1 = table
+    header.l1Entries = entries
+    header.l1Offset = offset
+    try io.flush(.headerBeforeOldL1Free)
+    if old.count > 0 { pendingFrees.append(old) }
+  }
+}

@@ -1,0 +1,80 @@
+import BlockCore
+
+extension Qcow2State {
+  /// Frees the persistent bitmaps and removes their extension.
+  ///
+  /// Crash: the extension goes first, in one write of its type word; before that nothing has
+  /// changed but the autoclear bit (the bitmaps count as stale), after it their clusters leak until
+  /// they are freed.
+  mutating func dropBitmaps() throws(BlockError) {
+    guard let data = header.extensionData(HeaderExtension.bitmaps) else { return }
+    guard header.extensions.last?.type == HeaderExtension.bitmaps else {
+      throw BlockError(
+        .unsupported, "The bitmaps cannot be dropped: other header extensions follow theirs",
+        file: name)
+    }
+    let (count, size, offset) = data.withBytes {
+      (
+        Int($0.bigEndian(UInt32.self, at: 0)), $0.bigEndian(UInt64.self, at: 8),
+        $0.bigEndian(UInt64.self, at: 16)
+      )
+    }
+    let runs = try bitmapClusters(count: count, directory: offset, bytes: size)
+    try prepareToWrite()
+    let extensionOffset =
+      header.headerLength + header.extensions.dropLast().reduce(0) { $0 + $1.encodedLength }
+    // Type 0 ends the list.
+    try io.write([0, 0, 0, 0], .header, at: extensionOffset)
+    header.extensions.removeLast()
+    try io.flush(.bitmapsBeforeFree)
+    for run in runs { ClusterRun.append(run, to: &pendingFrees) }
+    try flush()
+  }
+
+  /// The clusters of the directory, of each bitmap's table and of each bitmap's data.
+  private func bitmapClusters(
+    count: Int, directory: UInt64, bytes: UInt64
+  ) throws(BlockError) -> [ClusterRun] {
+    let place = try bitmapPlace("bitmap directory", directory, bytes: bytes)
+    var runs = [clusterRun(place)]
+    let entries = try io.readWords(
+      .header, at: place.lower, count: place.length.dividedRoundingUp(by: 8))
+    var word = 0
+    for index in 0..<count {
+      guard word + 3 <= entries.count else { throw badBitmap("directory ends in entry \(index)") }
+      let tableEntries = entries[word + 1] >> 32
+      let extra = Int(entries[word + 2] & 0xffff_ffff)
+      let nameBytes = Int(entries[word + 2] >> 32 & 0xffff)
+      let table = try bitmapPlace("bitmap table", entries[word], bytes: tableEntries * 8)
+      runs.append(clusterRun(table))
+      for entry in try io.readWords(.header, at: table.lower, count: table.length / 8) {
+        let offset = entry & 0x00ff_ffff_ffff_fe00
+        if offset == 0 { continue }
+        runs.append(
+          clusterRun(try bitmapPlace("bitmap data", offset, bytes: UInt64(geometry.clusterSize))))
+      }
+      word += 3 + (extra + nameBytes).dividedRoundingUp(by: 8)
+    }
+    return runs
+  }
+
+  private func clusterRun(_ range: ByteRange) -> ClusterRun {
+    ClusterRun(
+      first: geometry.cluster(at: range.lower), count: geometry.clusters(for: range.length))
+  }
+
+  /// A range that is cluster-aligned and inside the file.
+  private func bitmapPlace(
+    _ what: String, _ offset: UInt64, bytes: UInt64
+  ) throws(BlockError) -> ByteRange {
+    guard let offset = Int(exactly: offset), let bytes = Int(exactly: bytes), offset > 0,
+      geometry.offsetInCluster(offset) == 0, bytes > 0, bytes <= Limits.snapshotTableBytes,
+      offset <= fileEnd, bytes <= fileEnd - offset
+    else { throw badBitmap("\(what) has offset \(offset), length \(bytes)") }
+    return ByteRange(at: offset, length: bytes)
+  }
+
+  private func badBitmap(_ sentence: String) -> BlockError {
+    BlockError(.corrupt, "The bitmaps are damaged: \(sentence)", file: name)
+  }
+}

@@ -1,0 +1,107 @@
+package import BlockCore
+package import BlockIO
+import Synchronization
+
+/// A qcow2 image, version 2 or 3, open.
+///
+/// The operations stand in files of their own (`Qcow2Image+Read`, `+Write`, …); what they change is
+/// in `Qcow2State`, behind one lock that is never held while guest data are moved or another node
+/// is called.
+///
+/// Isolation: any thread; state behind `state`. Calls follow the locking contract of `ImageDriver`.
+package final class Qcow2Image: ImageDriver {
+  package let format = "qcow2"
+  package let dataStorage: any Storage
+  let geometry: ClusterGeometry
+  /// Whether version 3's zero flag exists.
+  package let hasZeroFlag: Bool
+  let compression: CompressionType
+  let state: Mutex<Qcow2State>
+  private let size: Atomic<Int>
+  private let readOnly: Atomic<Bool>
+
+  /// Opens the image on `storage`.
+  ///
+  /// - Parameters:
+  ///   - readOnly: refuse writes; images that may only be read (dirty, corrupt, with bitmaps) open
+  ///     only so.
+  ///   - dropBitmaps: with a writable open, free the image's persistent bitmaps first.
+  ///   - cacheBytes: most memory for table slices.
+  ///   - elided: a flush to leave out; for the crash simulator alone.
+  /// - Throws: `invalidImage` or `unsupported` for what the header says; nothing has been written.
+  package static func open(
+    on storage: any Storage, readOnly: Bool, dropBitmaps: Bool = false,
+    cacheBytes: Int = Limits.metadataCacheBytes, eliding elided: FlushPoint? = nil
+  ) throws(BlockError) -> Qcow2Image {
+    var state = try Qcow2State(
+      opening: MetadataIO(storage: storage, elided: elided), cacheBytes: cacheBytes)
+    if !readOnly { try state.requireWritable(dropBitmaps: dropBitmaps) }
+    return Qcow2Image(state: state, storage: storage, readOnly: readOnly)
+  }
+
+  private init(state: consuming sending Qcow2State, storage: any Storage, readOnly: Bool) {
+    dataStorage = storage
+    geometry = state.geometry
+    hasZeroFlag = state.header.version >= 3
+    compression = state.header.compression
+    size = Atomic(state.header.size)
+    self.readOnly = Atomic(readOnly)
+    self.state = Mutex(state)
+  }
+
+  package var virtualSize: Int { size.load(ordering: .acquiring) }
+  package var clusterSize: Int { geometry.clusterSize }
+  package var isReadOnly: Bool { readOnly.load(ordering: .acquiring) }
+  package var backingLink: BackingLink? { state.withLock { $0.header.backingLink } }
+  var name: String { dataStorage.name }
+
+  /// Runs `body` with the state, for a change: the image is writable and made ready for it.
+  func change<R>(
+    _ body: (inout Qcow2State) throws(BlockError) -> sending R
+  ) throws(BlockError) -> sending R {
+    if isReadOnly {
+      throw BlockError(.readOnly, "The image is open read-only", file: name)
+    }
+    return try state.withLock { (state) throws(BlockError) in
+      try state.prepareToWrite()
+      return try body(&state)
+    }
+  }
+
+  /// Runs `body` with the state, for a look.
+  func look<R>(
+    _ body: (inout Qcow2State) throws(BlockError) -> sending R
+  ) throws(BlockError) -> sending R {
+    try state.withLock { (state) throws(BlockError) in try body(&state) }
+  }
+
+  /// Notes a size that is durable in the header.
+  func publish(size newSize: Int) { size.store(newSize, ordering: .releasing) }
+
+  package func mappings(in range: ByteRange, limit: Int) throws(BlockError) -> [ImageMapping] {
+    precondition(!range.isEmpty && range.upper <= virtualSize)
+    return try look { (state) throws(BlockError) in try state.mappings(in: range, limit: limit) }
+  }
+
+  package func flush() throws(BlockError) {
+    if isReadOnly { return }
+    try look { (state) throws(BlockError) in try state.flush() }
+  }
+
+  package func reopen(readOnly wanted: Bool) throws(BlockError) {
+    if wanted == isReadOnly { return }
+    try look { (state) throws(BlockError) in
+      if wanted { return try state.flush() }
+      // Whoever could write while it was open for reading only may have changed anything.
+      state = try Qcow2State(opening: state.io, cacheBytes: state.cacheBytes)
+      try state.requireWritable(dropBitmaps: false)
+    }
+    readOnly.store(wanted, ordering: .releasing)
+  }
+
+  package func close() throws(BlockError) { try flush() }
+
+  package func info() throws(BlockError) -> ImageInfo {
+    try look { (state) throws(BlockError) in try state.info() }
+  }
+}

@@ -1,0 +1,41 @@
+import BlockCore
+
+extension Qcow2State {
+  /// Refuses to open for writing what may only be read, by name.
+  mutating func requireWritable(dropBitmaps: Bool) throws(BlockError) {
+    if let readOnlyReason { throw readOnlyReason }
+    if header.incompatible.contains(.dirty) {
+      throw BlockError(
+        .unsupported,
+        "The image was not closed cleanly (dirty bit); repair it first: qemu-img check -r all",
+        file: name, offset: 72)
+    }
+    if header.incompatible.contains(.corrupt) {
+      throw BlockError(
+        .corrupt, "The image is marked corrupt and can only be read", file: name, offset: 72)
+    }
+    if header.bitmapCount > 0 {
+      guard dropBitmaps else {
+        throw BlockError(
+          .unsupported,
+          "The image has \(header.bitmapCount) persistent bitmap(s), which writing would make "
+            + "wrong; drop them with --drop-bitmaps, or open it read-only",
+          file: name)
+      }
+      try self.dropBitmaps()
+    }
+  }
+
+  /// Readies the header for the first change: feature bits that promise something about data that
+  /// is about to change are cleared ("autoclear"), durably, before anything else is written.
+  mutating func prepareToWrite() throws(BlockError) {
+    if let readOnlyReason { throw readOnlyReason }
+    if isPrepared { return }
+    if !header.autoclear.isEmpty {
+      try io.writeWords([0], .header, at: 88)
+      try io.flush(.autoclearBeforeWrite)
+      header.autoclear = []
+    }
+    isPrepared = true
+  }
+}

@@ -1,0 +1,64 @@
+import BlockCore
+import BlockIO
+
+/// All of an open image that changes: header, tables, caches, and what waits to be written.
+///
+/// Changes collect here and reach the disk through `writeOut` alone, in the order of `FlushPoint`.
+///
+/// Isolation: behind `Qcow2Image.state`; a function that needs the lock is a method here.
+struct Qcow2State: ~Copyable {
+  let io: MetadataIO
+  let geometry: ClusterGeometry
+  /// Most memory for table slices.
+  let cacheBytes: Int
+  var header: Qcow2Header
+  /// The active L1 table.
+  var l1: [UInt64]
+  /// L1 entries that differ from what is on disk.
+  var pendingL1: Set<Int> = []
+  /// L2 tables.
+  var l2: TableCache
+  /// The refcount table.
+  var refcountTable: [UInt64]
+  /// Refcount table entries that differ from what is on disk.
+  var pendingRefcountTable: Set<Int> = []
+  /// Refcount blocks.
+  var refblocks: TableCache
+  /// References that go once the entries that held them are durably gone.
+  var pendingFrees: [ClusterRun] = []
+  /// No cluster below is free.
+  var firstFree = HostCluster(index: 0)
+  /// No byte from here on was ever written: a cluster there reads zero without being zeroed.
+  var highWater: Int
+  /// The file's length as far as this driver has set it.
+  var fileEnd: Int
+  /// L2 tables and refcount blocks that are in use, by cluster, so that no data lands on them.
+  var tableClusters: Set<HostCluster> = []
+  /// Whether the header has been made ready for writing (`prepareToWrite`).
+  var isPrepared = false
+  /// Why nothing may be written; nil while it may.
+  var readOnlyReason: BlockError?
+
+  /// Name for errors.
+  var name: String { io.storage.name }
+}
+
+/// Neighbouring clusters.
+///
+/// Isolation: value.
+struct ClusterRun: Hashable, Sendable {
+  var first: HostCluster
+  var count: Int
+
+  /// Appends the run, as one with the last where it goes on from there.
+  static func append(_ run: ClusterRun, to list: inout [ClusterRun]) {
+    if let last = list.last, last.end == run.first {
+      list[list.count - 1].count += run.count
+    } else {
+      list.append(run)
+    }
+  }
+
+  /// One past the last.
+  var end: HostCluster { first + count }
+}
