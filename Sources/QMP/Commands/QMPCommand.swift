@@ -1,0 +1,23 @@
+/// One command of the protocol: a value is one call, its members are the arguments.
+///
+/// Everything that is said about a command is said in its type: the name, what it does, its
+/// arguments with their types and defaults, and what it answers.
+///
+/// Isolation: value.
+package protocol QMPCommand: WireRecord {
+  /// What the command answers.
+  associatedtype Reply: WireValue
+
+  /// The command's name on the wire.
+  static var name: String { get }
+  /// What the command does, in a sentence.
+  static var summary: String { get }
+}
+
+/// The answer of a command that has nothing to say: `{}`.
+///
+/// Isolation: value.
+package struct EmptyReply: WireRecord {
+  package init() {}
+  package static let members: [WireMember<Self>] = []
+}

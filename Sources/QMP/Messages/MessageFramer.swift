@@ -1,0 +1,92 @@
+package import JSONValue
+
+/// Cuts a stream of bytes into QMP messages.
+///
+/// A message ends where its top-level value closes, not at a newline: `qemu.qmp` sends none. A
+/// wrong message gives one error. Where its end is still clear, the next message begins right
+/// behind it; where it is not, everything up to the next newline is skipped.
+///
+/// Isolation: value.
+package struct MessageFramer: Sendable {
+  /// What the stream held.
+  package enum Frame: Hashable, Sendable {
+    /// A whole message.
+    case message(JSONObject)
+    /// Something that is no message.
+    case error(QMPError)
+  }
+
+  /// Whether a message, or the skipping of a bad one, has begun and not ended.
+  package var isInsideMessage: Bool { scanner.hasBegun || isSkipping }
+
+  private let limits: JSONLimits
+  private var scanner: JSONScanner
+  /// Bytes received; those before `start` are done with, those before `position` are scanned.
+  private var input: [UInt8] = []
+  private var start = 0
+  private var position = 0
+  private var isSkipping = false
+
+  /// A framer at the beginning of a stream. It holds at most one message of `limits` and the bytes
+  /// received since `next` last gave nil.
+  package init(limits: JSONLimits = .request) {
+    self.limits = limits
+    scanner = JSONScanner(limits: limits)
+  }
+
+  /// Adds bytes that the stream brought, cut anywhere. Call `next` until it gives nil before
+  /// reading more.
+  package mutating func receive(_ bytes: some Sequence<UInt8>) {
+    if start > 0 {
+      input.removeFirst(start)
+      position -= start
+      start = 0
+    }
+    input.append(contentsOf: bytes)
+  }
+
+  /// The next message or error; nil when more bytes are needed.
+  package mutating func next() -> Frame? {
+    while position < input.count {
+      let byte = input[position]
+      if isSkipping {
+        position += 1
+        start = position
+        isSkipping = byte != UInt8(ascii: "\n")
+        continue
+      }
+      switch scanner.scan(byte) {
+      case .more:
+        position += 1
+        if !scanner.hasBegun { start = position }
+      case .ended(let before, let fault):
+        if !before { position += 1 }
+        let text = input[start..<position]
+        beginMessage()
+        return fault.map { .error(QMPError($0.description)) } ?? frame(text)
+      case .failed(let error):
+        position += 1
+        isSkipping = byte != UInt8(ascii: "\n")
+        beginMessage()
+        return .error(QMPError(error.description))
+      }
+    }
+    return nil
+  }
+
+  private mutating func beginMessage() {
+    scanner = JSONScanner(limits: limits)
+    start = position
+  }
+
+  private func frame(_ text: ArraySlice<UInt8>) -> Frame {
+    do throws(JSONSyntaxError) {
+      guard case .object(let message) = try JSONValue.known(good: text, depth: limits.depth) else {
+        return .error(QMPError("QMP input must be a JSON object"))
+      }
+      return .message(message)
+    } catch {
+      return .error(QMPError(error.description))
+    }
+  }
+}

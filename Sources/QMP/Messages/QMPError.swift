@@ -1,0 +1,96 @@
+/// An error as QMP says it: a class for programs, a sentence for people, and, as our extension,
+/// where it happened.
+///
+/// Isolation: value.
+package struct QMPError: Error, Hashable, Sendable {
+  /// The error classes that QMP has; nearly everything is `genericError`.
+  package enum Class: String, Sendable, CaseIterable {
+    case genericError = "GenericError"
+    case commandNotFound = "CommandNotFound"
+    case deviceNotActive = "DeviceNotActive"
+    case deviceNotFound = "DeviceNotFound"
+    case kvmMissingCap = "KVMMissingCap"
+  }
+
+  /// What a program may react to.
+  package var errorClass: Class
+  /// A sentence without a final full stop, in QEMU's words where QEMU has them.
+  package var message: String
+  /// What the engine knows beyond the sentence; sent as `x-error`.
+  package var detail: QMPErrorDetail?
+
+  /// An error of any class.
+  package init(_ errorClass: Class, _ message: String, detail: QMPErrorDetail? = nil) {
+    self.errorClass = errorClass
+    self.message = message
+    self.detail = detail
+  }
+
+  /// An error of class `GenericError`.
+  package init(_ message: String, detail: QMPErrorDetail? = nil) {
+    self.init(.genericError, message, detail: detail)
+  }
+}
+
+extension QMPError: CustomStringConvertible {
+  package var description: String { message }
+}
+
+// MARK: - Sentences that users of QEMU know
+
+extension QMPError {
+  /// There is no command `name`.
+  package static func commandNotFound(_ name: String) -> QMPError {
+    QMPError(.commandNotFound, "The command \(name) has not been found")
+  }
+
+  /// A command came before `qmp_capabilities`.
+  package static let capabilitiesExpected = QMPError(
+    .commandNotFound, "Expecting capabilities negotiation with 'qmp_capabilities'")
+
+  /// `qmp_capabilities` came again.
+  package static let capabilitiesDone = QMPError(
+    .commandNotFound, "Capabilities negotiation is already complete, command ignored")
+
+  /// No node or device has this name.
+  package static func deviceNotFound(_ name: String) -> QMPError {
+    QMPError(.deviceNotFound, "Device '\(name)' not found")
+  }
+
+  /// No block job has this name.
+  package static func blockJobNotFound(_ name: String) -> QMPError {
+    QMPError(.deviceNotActive, "Block job '\(name)' not found")
+  }
+
+  /// No job has the given name.
+  package static let jobNotFound = QMPError("Job not found")
+
+  /// A mandatory parameter is absent.
+  package static func missing(_ path: WirePath) -> QMPError {
+    QMPError("Parameter '\(path.text)' is missing")
+  }
+
+  /// A parameter that nobody asked for.
+  package static func unexpected(_ path: WirePath) -> QMPError {
+    QMPError("Parameter '\(path.text)' is unexpected")
+  }
+
+  /// A parameter has a value of another type than `expected`.
+  package static func invalidType(_ path: WirePath, expected: String) -> QMPError {
+    QMPError("Invalid parameter type for '\(path.text)', expected: \(expected)")
+  }
+
+  /// A parameter has a word that is not among those it knows.
+  package static func invalidValue(_ path: WirePath, _ value: String) -> QMPError {
+    QMPError("Parameter '\(path.text)' does not accept value '\(value.prefix(64))'")
+  }
+
+  /// A number lies outside `range`.
+  package static func outOfRange(_ path: WirePath, _ range: ClosedRange<Int>) -> QMPError {
+    if range == 0...Int.max {
+      return QMPError("Parameter '\(path.text)' expects a non-negative value")
+    }
+    return QMPError(
+      "Parameter '\(path.text)' expects a value from \(range.lowerBound) to \(range.upperBound)")
+  }
+}

@@ -1,0 +1,60 @@
+package import JSONValue
+
+/// A command as a client sends it.
+///
+/// Isolation: value.
+package struct QMPRequest: Hashable, Sendable {
+  /// The command's name.
+  package var execute: String
+  /// The command's arguments; empty when the message has none.
+  package var arguments: JSONObject
+  /// Anything that the answer shall carry again.
+  package var id: JSONValue?
+
+  /// A request to `execute` a command.
+  package init(execute: String, arguments: JSONObject = [:], id: JSONValue? = nil) {
+    self.execute = execute
+    self.arguments = arguments
+    self.id = id
+  }
+
+  /// A request for a typed command.
+  package init(_ command: some QMPCommand, id: JSONValue? = nil) {
+    self.init(execute: type(of: command).name, arguments: command.object, id: id)
+  }
+
+  /// The request that `message` holds. Where it holds none, the answer still carries
+  /// `message["id"]`.
+  package init(_ message: JSONObject) throws(QMPError) {
+    var execute: String?
+    arguments = [:]
+    for member in message.members {
+      switch member.name {
+      case "execute":
+        guard case .string(let name) = member.value else {
+          throw QMPError("QMP input member 'execute' must be a string")
+        }
+        execute = name
+      case "arguments":
+        guard case .object(let members) = member.value else {
+          throw QMPError("QMP input member 'arguments' must be an object")
+        }
+        arguments = members
+      case "id":
+        id = member.value
+      default:
+        throw QMPError("QMP input member '\(member.name.prefix(64))' is unexpected")
+      }
+    }
+    guard let execute else { throw QMPError("QMP input lacks member 'execute'") }
+    self.execute = execute
+  }
+
+  /// The message that says this.
+  package var message: JSONValue {
+    var message: JSONObject = ["execute": .string(execute)]
+    if !arguments.members.isEmpty { message.append("arguments", .object(arguments)) }
+    if let id { message.append("id", id) }
+    return .object(message)
+  }
+}

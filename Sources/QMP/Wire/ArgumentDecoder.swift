@@ -1,0 +1,48 @@
+package import JSONValue
+
+/// Takes the members of one JSON object by name, and knows in the end which nobody took.
+///
+/// Isolation: value.
+package struct ArgumentDecoder {
+  /// Where the object stands.
+  let path: WirePath
+  private let members: [JSONObject.Member]
+  private var isTaken: [Bool]
+
+  /// A decoder for `value`, which must be an object.
+  package init(_ value: JSONValue, at path: WirePath) throws(QMPError) {
+    guard case .object(let object) = value else {
+      throw .invalidType(path, expected: "object")
+    }
+    self.path = path
+    members = object.members
+    isTaken = Array(repeating: false, count: members.count)
+  }
+
+  /// The member `name`, or nil when it is absent. A null is a value, not an absence.
+  package mutating func optional<Value: WireValue>(_ name: String) throws(QMPError) -> Value? {
+    guard let index = members.firstIndex(where: { $0.name == name }) else { return nil }
+    isTaken[index] = true
+    return try Value(wire: members[index].value, at: path.member(name))
+  }
+
+  /// The member `name`, which must be there.
+  package mutating func required<Value: WireValue>(_ name: String) throws(QMPError) -> Value {
+    guard let value: Value = try optional(name) else { throw .missing(path.member(name)) }
+    return value
+  }
+
+  /// Refuses the member `name` if it is a number outside `range`.
+  func check(_ name: String, lies range: ClosedRange<Int>) throws(QMPError) {
+    guard let value = members.first(where: { $0.name == name })?.value.integerValue,
+      !range.contains(value)
+    else { return }
+    throw .outOfRange(path.member(name), range)
+  }
+
+  /// Refuses the first member that nobody took.
+  package func finish() throws(QMPError) {
+    guard path.refusesUnknown, let index = isTaken.firstIndex(of: false) else { return }
+    throw .unexpected(path.member(String(members[index].name.prefix(64))))
+  }
+}
