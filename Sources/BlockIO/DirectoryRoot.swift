@@ -39,7 +39,7 @@ package final class DirectoryRoot: Sendable {
         }
       }
       return OpenFile(owning: descriptor, name: path.text)
-    } catch where error.errno == EXDEV || error.errno == ELOOP {
+    } catch let error where error.errno == EXDEV || error.errno == ELOOP {
       throw outside(path)
     }
   }

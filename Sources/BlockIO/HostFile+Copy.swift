@@ -74,7 +74,7 @@ extension HostFile {
     let from = source.openFile()
     do {
       return try SystemCall.run(on: name) { body(from) }
-    } catch where error.meansUnsupported {
+    } catch let error where error.meansUnsupported {
       state.withLock { _ = $0.refusedCopies[device, default: []].insert(method) }
       return 0
     }

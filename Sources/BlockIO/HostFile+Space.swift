@@ -32,7 +32,7 @@ extension HostFile {
       try SystemCall.run(on: name) {
         cl_device_discard(file.descriptor, Int64(core.lower), Int64(core.length))
       }
-    } catch where error.meansUnsupported {}
+    } catch let error where error.meansUnsupported {}
   }
 
   package func extent(in range: ByteRange) throws(BlockError) -> StorageExtent {
@@ -51,9 +51,9 @@ extension HostFile {
       // The data may have become a hole between the two calls.
       guard hole > range.lower else { return all }
       return StorageExtent(range: ByteRange(from: range.lower, to: min(hole, end)), isData: true)
-    } catch where error.errno == ENXIO {
+    } catch let error where error.errno == ENXIO {
       return StorageExtent(range: range, isData: false)
-    } catch where error.meansUnsupported {
+    } catch let error where error.meansUnsupported {
       return all
     }
   }
@@ -95,7 +95,7 @@ extension HostFile {
         cl_fallocate(file.descriptor, mode, Int64(range.lower), Int64(range.length))
       }
       return true
-    } catch where error.meansUnsupported {
+    } catch let error where error.meansUnsupported {
       // EINVAL may be about this range only.
       if error.errno != EINVAL { state.withLock { _ = $0.refusedModes.insert(mode) } }
       return false

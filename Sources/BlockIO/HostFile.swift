@@ -46,7 +46,8 @@ package final class HostFile: Storage {
     isDevice = FileKind(mode: status.st_mode) == .blockDevice
     identity = FileIdentity(status)
     self.options = options
-    let logicalBlock = isDevice
+    let logicalBlock =
+      isDevice
       ? Int(try SystemCall.run(on: file.name) { cl_device_block_size(file.descriptor) }) : 1
     alignment = options.direct ? HostFile.directAlignment(file, logicalBlock) : 1
     blockSize = isDevice ? logicalBlock : Int(status.st_blksize)
@@ -84,7 +85,7 @@ extension HostFile {
     do {
       let found = if let root { try root.find(name) } else { try OpenFile.find(name) }
       return try open(found, options)
-    } catch where error.code != .locked {
+    } catch let error where error.code != .locked {
       throw error.prefixed("Could not open '\(name.text)'")
     }
   }
@@ -106,7 +107,7 @@ extension HostFile {
     do {
       _ = try OpenFile.make(name)
       try OpenFile.syncDirectory(of: name)
-    } catch where error.errno == EEXIST {
+    } catch let error where error.errno == EEXIST {
       return try open(name, options)
     } catch {
       throw error.prefixed("Could not create '\(name.text)'")
@@ -126,7 +127,7 @@ extension HostFile {
     let access = flags & O_ACCMODE
     guard flags & (cl_O_PATH | O_APPEND) == 0, access == O_RDONLY || access == O_RDWR else {
       throw BlockError(
-        .invalidArgument, "The descriptor of '\(name)' is not open for reading and writing in place",
+        .invalidArgument, "The descriptor of '\(name)' cannot be read and written in place",
         file: name)
     }
     if options.direct != (flags & cl_O_DIRECT != 0) {
@@ -134,7 +135,8 @@ extension HostFile {
     }
     let isReadOnly = options.isReadOnly || access == O_RDONLY
     guard isReadOnly == options.isReadOnly || options.autoReadOnly else {
-      throw BlockError(.readOnly, "The descriptor of '\(name)' is open for reading only", file: name)
+      throw BlockError(
+        .readOnly, "The descriptor of '\(name)' is open for reading only", file: name)
     }
     return try HostFile(file, status, options, readOnly: isReadOnly)
   }
@@ -147,7 +149,9 @@ extension HostFile {
     do {
       let file = try found.reopened(readOnly: options.isReadOnly, direct: options.direct)
       return try HostFile(file, status, options, readOnly: options.isReadOnly)
-    } catch where options.autoReadOnly && (error.code == .permission || error.code == .readOnly) {
+    } catch let error
+      where options.autoReadOnly && (error.code == .permission || error.code == .readOnly)
+    {
       let file = try found.reopened(readOnly: true, direct: options.direct)
       return try HostFile(file, status, options, readOnly: true)
     }
@@ -180,7 +184,8 @@ extension HostFile {
     let file = openFile()
     return try unsafe bytes.withUnsafeMutableBytes { (bytes) throws(BlockError) in
       let fits = unsafe isAligned(UnsafeRawBufferPointer(bytes), at: offset)
-      let count = try unsafe fits
+      let count =
+        try unsafe fits
         ? file.read(into: bytes, at: offset, alignment: alignment)
         : bouncedRead(file, into: bytes, at: offset)
       let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[count...])

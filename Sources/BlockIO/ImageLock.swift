@@ -19,7 +19,7 @@ struct ImageLock {
     do {
       try SystemCall.run(on: file.name) { cl_ofd_would_clash(file.descriptor, 0, 0) }
       return true
-    } catch where error.errno == EINVAL {
+    } catch let error where error.errno == EINVAL {
       return false
     }
   }
@@ -68,7 +68,7 @@ struct ImageLock {
         try SystemCall.run(on: file.name) {
           cl_ofd_set(file.descriptor, Int32(F_RDLCK), Int64(byte), 1)
         }
-      } catch where error.errno == EAGAIN || error.errno == EACCES {
+      } catch let error where error.errno == EAGAIN || error.errno == EACCES {
         throw conflict("Failed to lock byte \(byte)", byte, on: file)
       }
     }

@@ -19,7 +19,7 @@ package struct LockPermissions: OptionSet, Hashable, Sendable {
   package static let all: LockPermissions = [.consistentRead, .write, .writeUnchanged, .resize]
 
   /// Bit number and name, as errors spell it, of each permission of the set.
-  var members: [(bit: Int, name: String)] {
+  package var members: [(bit: Int, name: String)] {
     LockPermissions.names.enumerated()
       .filter { contains(LockPermissions(rawValue: 1 << $0.offset)) }
       .map { (bit: $0.offset, name: $0.element) }

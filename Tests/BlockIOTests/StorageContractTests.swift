@@ -37,7 +37,8 @@ import Testing
     }
   }
 
-  @Test("any sequence of operations leaves the bytes that a plain array would hold",
+  @Test(
+    "any sequence of operations leaves the bytes that a plain array would hold",
     arguments: Kind.allCases, [1, 2, 3] as [UInt64])
   func randomOperations(kind: Kind, seed: UInt64) throws {
     let (storage, keep) = try StorageContractTests.make(kind)
@@ -71,7 +72,8 @@ import Testing
     try storage.close()
   }
 
-  @Test("a read past the end tells how much there was, and zeros the rest", arguments: Kind.allCases)
+  @Test(
+    "a read past the end tells how much there was, and zeros the rest", arguments: Kind.allCases)
   func readPastEnd(kind: Kind) throws {
     let (storage, keep) = try StorageContractTests.make(kind)
     defer { withExtendedLifetime(keep) {} }
@@ -84,7 +86,8 @@ import Testing
     #expect(bytes == [0, 0])
   }
 
-  @Test("extents cover a sparse file without a gap, and no hole hides a byte",
+  @Test(
+    "extents cover a sparse file without a gap, and no hole hides a byte",
     arguments: Kind.allCases)
   func extents(kind: Kind) throws {
     let (storage, keep) = try StorageContractTests.make(kind)
@@ -110,7 +113,8 @@ import Testing
     #expect(data == 2 * block.count)
   }
 
-  @Test("a zeroed range with deallocation holds no bytes; one without stays reserved",
+  @Test(
+    "a zeroed range with deallocation holds no bytes; one without stays reserved",
     arguments: [Kind.memory, .disk, .directDisk, .tmpfs])
   func holes(kind: Kind) throws {
     let (storage, keep) = try StorageContractTests.make(kind)

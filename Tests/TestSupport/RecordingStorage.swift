@@ -22,6 +22,11 @@ package final class StorageLog: Sendable {
   package struct Entry: Hashable, Sendable {
     package var storage: String
     package var event: Event
+
+    package init(_ storage: String, _ event: Event) {
+      self.storage = storage
+      self.event = event
+    }
   }
   private let state = Mutex<[Entry]>([])
 
@@ -32,7 +37,7 @@ package final class StorageLog: Sendable {
 
   /// Adds `event`.
   package func append(_ event: Event, on storage: String = "") {
-    state.withLock { $0.append(Entry(storage: storage, event: event)) }
+    state.withLock { $0.append(Entry(storage, event)) }
   }
 }
 

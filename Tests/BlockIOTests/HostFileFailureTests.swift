@@ -1,0 +1,60 @@
+import BlockCore
+import BlockIO
+import Glibc
+import TestSupport
+import Testing
+
+/// What a failing system turns into.
+@Suite struct HostFileFailureTests {
+  @Test("no room, and a file that would be too large, are both no space")
+  func noSpace() throws {
+    let directory = try TemporaryDirectory()
+    let file = try HostFile.create(FileName(directory.file("image")))
+    let tooLarge = #expect(throws: BlockError.self) { try file.write([1], at: Int.max - 1) }
+    #expect(tooLarge?.code == .noSpace && tooLarge?.errno == EFBIG && tooLarge?.file == file.name)
+    try file.close()
+
+    let memory = try TemporaryDirectory(in: "/dev/shm")
+    let small = try HostFile.create(FileName(memory.file("image")))
+    let full = #expect(throws: BlockError.self) {
+      try small.writeZeroes(ByteRange(at: 0, length: 1 << 50), deallocate: false)
+    }
+    #expect(full?.code == .noSpace && full?.errno == ENOSPC)
+    try small.close()
+  }
+
+  @Test("after a flush that failed nothing can be written, and nothing claims to be durable")
+  func poison() throws {
+    // The kernel can neither sync this file, nor does it mind being asked.
+    let file = try HostFile.open("/proc/self/comm", HostFileOptions(locking: .off))
+    let first = #expect(throws: BlockError.self) { try file.flush() }
+    #expect(first?.code == .io && first?.errno == EINVAL)
+    let range = ByteRange(at: 0, length: 1)
+    let later: [() throws -> Void] = [
+      { try file.write([65], at: 0) }, { try file.flush() }, { try file.truncate(to: 0) },
+      { try file.writeZeroes(range, deallocate: false) }, { try file.discard(range) },
+      { try file.reopen(readOnly: true) }, { try file.close() },
+    ]
+    for call in later {
+      #expect(#expect(throws: BlockError.self) { try call() }?.code == .poisoned)
+    }
+  }
+
+  @Test("without flushing nothing is asked of the disk")
+  func noFlush() throws {
+    let options = HostFileOptions(noFlush: true, locking: .off)
+    let file = try HostFile.open("/proc/self/comm", options)
+    try file.flush()
+    try file.close()
+  }
+
+  @Test("a use after the close is a mistake of ours, and ends the process")
+  func useAfterClose() async {
+    await #expect(processExitsWith: .failure) {
+      let directory = try TemporaryDirectory()
+      let file = try HostFile.create(FileName(directory.file("image")))
+      try file.close()
+      _ = try file.size()
+    }
+  }
+}
