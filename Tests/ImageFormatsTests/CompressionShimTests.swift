@@ -13,16 +13,18 @@ import Testing
   /// zlib, level 9, a window of 4 KiB as QEMU has it, one block, which is the final one.
   static let deflateStream = decoded(
     """
-    7chhSgJBFADgV2/dXc2KDjGZmUR0i6euFhHeYkwzkfAWU5mFiLd4mZqEeItJzSSiQzj3mPn1wQdbHngJCAC2fYglDYAh+Hvg3ooXIpUR\
-    x2cGcZQVmXNxmBbpU3Hi3o6nPBUuqVSmXETRFV0Q5UtUvCb3drys1GStKe+kvKnL23uDrDZkveXejlfqsaOeewb19Ko6ffXQVu2uenFv\
-    x/OA3yc8nvHbkIef/ME8GPNoyu7teP211Mtf/aP1fKW//wx6sdarf/d2PGIsjuG+Af0djB+gF2Cwiwn3dvwG
+    7chhSgJBFADgV2/dXc2KDjGZmUR0i6euFhHeYkwzkfAWU5mFiLd4mZqEeItJzSSiQzj3mPn1wQdbHngJCAC2fYglDYAh\
+    +Hvg3ooXIpURx2cGcZQVmXNxmBbpU3Hi3o6nPBUuqVSmXETRFV0Q5UtUvCb3drys1GStKe+kvKnL23uDrDZkveXejlfq\
+    saOeewb19Ko6ffXQVu2uenFvx/OA3yc8nvHbkIef/ME8GPNoyu7teP211Mtf/aP1fKW//wx6sdarf/d2PGIsjuG+Af0d\
+    jB+gF2Cwiwn3dvwG
     """)
   /// zstd, level 19.
   static let zstdFrame = decoded(
     """
-    KLUv/WAAD60GAOQKAAEEAAQKAAcAAAIGAAUMAAMIAAYOJSUnKyUqMSUoLSUrMyUmKSUpLyUsSkxKTVJKUFhKS05KTlRKUUpKTFBKT1ZKb3\
-    Bzb3N5b3Zvb3F1b3R7b3J3b3V9lJSWmpSZoJSXnJSaopSVmJSYnpSbubu5vMG5v8e5ur25vcO5wLm5u7+5vsW53t/i3uLo3uXe3uDk3uPq\
-    3uHm3uTsAwMFCQMIDwMGCwMJEQMEBwMHDQMKDihgdmzw4v////nlKJlyC1cpx8utNOUuuFIOXq7yTPmmQp3UAQ==
+    KLUv/WAAD60GAOQKAAEEAAQKAAcAAAIGAAUMAAMIAAYOJSUnKyUqMSUoLSUrMyUmKSUpLyUsSkxKTVJKUFhKS05KTlRK\
+    UUpKTFBKT1ZKb3Bzb3N5b3Zvb3F1b3R7b3J3b3V9lJSWmpSZoJSXnJSaopSVmJSYnpSbubu5vMG5v8e5ur25vcO5wLm5\
+    u7+5vsW53t/i3uLo3uXe3uDk3uPq3uHm3uTsAwMFCQMIDwMGCwMJEQMEBwMHDQMKDihgdmzw4v////nlKJlyC1cpx8ut\
+    NOUuuFIOXq7yTPmmQp3UAQ==
     """)
 
   static func decoded(_ text: String) -> [UInt8] {
@@ -33,8 +35,8 @@ import Testing
     OpaquePointer?, UnsafeRawPointer?, Int, UnsafeMutableRawPointer?, Int
   ) -> cc_result
 
-  /// What a decoder says to `input`, and the cluster it made. Fails the test when it writes past the
-  /// cluster. Every call of one decoder comes after others, as in use.
+  /// What a decoder says to `input`, and the cluster it made. A write past the cluster fails the
+  /// test. Every call of one decoder comes after others, as in use.
   final class Decoder {
     private let decoder = cc_decoder_create()
     deinit { cc_decoder_destroy(decoder) }
