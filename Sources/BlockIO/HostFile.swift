@@ -97,8 +97,8 @@ extension HostFile {
     try open(FileName(name), options)
   }
 
-  /// Opens `name` for writing, and makes an empty file where there is none. A file that exists keeps
-  /// its bytes: its lock comes before anything happens to it. Fails as `open` does.
+  /// Opens `name` for writing, and makes an empty file where there is none. A file that exists
+  /// keeps its bytes: its lock comes before anything happens to it. Fails as `open` does.
   ///
   /// The new name is durable when this returns; what is in the file only after a flush.
   package static func create(
@@ -115,8 +115,8 @@ extension HostFile {
     return try open(name, options)
   }
 
-  /// Takes over `descriptor`, opened by somebody else for reading, or for reading and writing; it is
-  /// closed also when this fails. `name` stands in errors.
+  /// Takes over `descriptor`, opened by somebody else for reading, or for reading and writing; it
+  /// is closed also when this fails. `name` stands in errors.
   package static func adopt(
     _ descriptor: Int32, name: String, _ options: HostFileOptions = .init()
   ) throws(BlockError) -> HostFile {

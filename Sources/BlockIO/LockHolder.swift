@@ -19,8 +19,8 @@ package struct LockHolder: Hashable, Sendable, CustomStringConvertible {
     return program.isEmpty ? "process \(pid)" : "process \(pid) (\(program))"
   }
 
-  /// Those who hold a lock over `byte` of `file`'s file through another descriptor, as far as we may
-  /// look. Never fails: it finds no one where it is not allowed to look.
+  /// Those who hold a lock over `byte` of `file`'s file through another descriptor. Never fails: it
+  /// finds no one where it is not allowed to look.
   static func find(byte: Int, of file: OpenFile) -> [LockHolder] {
     guard let wanted = try? file.status() else { return [] }
     return numbers(in: "/proc").compactMap { pid in
