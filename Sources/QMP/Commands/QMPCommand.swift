@@ -1,3 +1,5 @@
+package import JSONValue
+
 /// One command of the protocol: a value is one call, its members are the arguments.
 ///
 /// Everything that is said about a command is said in its type: the name, what it does, its
@@ -12,6 +14,13 @@ package protocol QMPCommand: WireRecord {
   static var name: String { get }
   /// What the command does, in a sentence.
   static var summary: String { get }
+}
+
+extension QMPCommand {
+  /// The call that `arguments` make; the errors are QEMU's.
+  package init(arguments: JSONObject) throws(QMPError) {
+    try self.init(wire: .object(arguments), at: .arguments)
+  }
 }
 
 /// The answer of a command that has nothing to say: `{}`.

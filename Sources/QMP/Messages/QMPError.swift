@@ -85,12 +85,13 @@ extension QMPError {
     QMPError("Parameter '\(path.text)' does not accept value '\(value.prefix(64))'")
   }
 
-  /// A number lies outside `range`.
-  package static func outOfRange(_ path: WirePath, _ range: ClosedRange<Int>) -> QMPError {
-    if range == 0...Int.max {
-      return QMPError("Parameter '\(path.text)' expects a non-negative value")
-    }
-    return QMPError(
-      "Parameter '\(path.text)' expects a value from \(range.lowerBound) to \(range.upperBound)")
+  /// A number lies outside of what the parameter can mean; `expectation` completes "expects …".
+  package static func outOfRange(_ path: WirePath, expects expectation: String) -> QMPError {
+    QMPError("Parameter '\(path.text)' expects \(expectation)")
+  }
+
+  /// A parameter that QEMU has and we do not, given with any value.
+  package static func unsupported(_ path: WirePath) -> QMPError {
+    QMPError("Parameter '\(path.text)' is not supported")
   }
 }

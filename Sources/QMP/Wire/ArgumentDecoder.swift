@@ -33,11 +33,19 @@ package struct ArgumentDecoder {
   }
 
   /// Refuses the member `name` if it is a number outside `range`.
-  func check(_ name: String, lies range: ClosedRange<Int>) throws(QMPError) {
-    guard let value = members.first(where: { $0.name == name })?.value.integerValue,
+  func check(
+    _ name: String, lies range: ClosedRange<Int>, expectation: String
+  ) throws(QMPError) {
+    guard case .integer(let value) = members.first(where: { $0.name == name })?.value,
       !range.contains(value)
     else { return }
-    throw .outOfRange(path.member(name), range)
+    throw .outOfRange(path.member(name), expects: expectation)
+  }
+
+  /// Refuses the member `name` whatever it holds.
+  func refuse(_ name: String) throws(QMPError) {
+    guard members.contains(where: { $0.name == name }) else { return }
+    throw .unsupported(path.member(name))
   }
 
   /// Refuses the first member that nobody took.

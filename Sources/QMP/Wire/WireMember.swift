@@ -74,13 +74,38 @@ package struct WireMember<Root: WireRecord>: Sendable {
     return member
   }
 
-  /// The same member, whose number must lie in `range`.
-  package func within(_ range: ClosedRange<Int>) -> Self {
+  /// A member that QEMU has and we refuse by name, so that nobody believes it had an effect.
+  package static func unsupported(_ name: String) -> Self {
+    Self(
+      name: name, documentation: "Not supported: refused with any value", isOptional: true,
+      type: JSONValue.self,
+      decode: { (decoder, _) throws(QMPError) in try decoder.refuse(name) },
+      encode: { _, _ in })
+  }
+
+  /// The same member in the object of a record that holds this one.
+  package func lifted<Outer: WireRecord>(
+    to path: any WritableKeyPath<Outer, Root> & Sendable
+  ) -> WireMember<Outer> {
+    WireMember<Outer>(
+      name: name, documentation: documentation, isOptional: isOptional, branches: branches,
+      type: type,
+      decode: { [decode] (decoder, outer) throws(QMPError) in
+        try decode(&decoder, &outer[keyPath: path])
+      },
+      encode: { [encode] in encode($0[keyPath: path], &$1) })
+  }
+
+  /// The same member, whose number must lie in `range`; `expectation` completes "expects …".
+  package func within(_ range: ClosedRange<Int>, _ expectation: String) -> Self {
     var member = self
     member.decode = { [name, decode] (decoder, root) throws(QMPError) in
       try decode(&decoder, &root)
-      try decoder.check(name, lies: range)
+      try decoder.check(name, lies: range, expectation: expectation)
     }
     return member
   }
+
+  /// The same member, whose number must not be negative.
+  package var nonNegative: Self { within(0...Int.max, "a non-negative value") }
 }

@@ -1,0 +1,24 @@
+/// Every command there is. What is not here cannot be asked.
+///
+/// Isolation: value.
+package enum CommandCatalog {
+  /// The commands' types, one family after the other.
+  package static let all: [any QMPCommand.Type] = [
+    QMPCapabilities.self, QueryVersion.self, QueryCommands.self, Quit.self,
+    BlockdevAdd.self, BlockdevDel.self, BlockdevCreate.self, BlockResize.self,
+    QueryNamedBlockNodes.self,
+    BlockCommit.self, BlockMakeEmpty.self,
+    QueryJobs.self, JobCancel.self, JobPause.self, JobResume.self, JobComplete.self,
+    JobFinalize.self, JobDismiss.self,
+    QueryBlockJobs.self, BlockJobCancel.self, BlockJobPause.self, BlockJobResume.self,
+    BlockJobComplete.self, BlockJobFinalize.self, BlockJobDismiss.self, BlockJobSetSpeed.self,
+    JobCompleteSync.self, JobWait.self,
+    NodeInfoQuery.self, NodeMapQuery.self,
+    BlockWrite.self, BlockChecksum.self, BlockCompare.self,
+  ]
+
+  /// The answer of `query-commands`.
+  package static var infos: QueryCommands.Reply {
+    all.map { command in CommandInfo { $0.name = command.name } }
+  }
+}
