@@ -56,7 +56,7 @@ let package = Package(
     library("BlockCore", []),
 
     // Layer 2: threads, bytes, JSON.
-    library("BlockRuntime", ["BlockCore"]),
+    library("BlockRuntime", ["BlockCore", "CLinux"]),
     library("BlockIO", ["BlockCore", "CLinux"]),
     library("JSONValue", ["CJSON"]),
 
@@ -97,7 +97,9 @@ let package = Package(
     tests("SocketIOTests", ["SocketIO", "BlockRuntime", "BlockCore"]),
     tests("ImageFormatsTests", ["ImageFormats", "BlockIO", "BlockCore", "CCompression"]),
     tests("QMPTests", ["QMP", "JSONValue"]),
-    tests("BlockGraphTests", ["BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
+    tests(
+      "BlockGraphTests",
+      ["BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
     tests(
       "BlockJobsTests",
       ["BlockJobs", "BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),

@@ -121,7 +121,8 @@ struct Qcow2ForeignImageTests {
     for name in ["a.qcow2", "b.raw"] {
       run(
         try QemuTools.img(
-          "create", "-q", "-f", name.hasSuffix("raw") ? "raw" : "qcow2", directory.file(name), "1M"))
+          "create", "-q", "-f", name.hasSuffix("raw") ? "raw" : "qcow2", directory.file(name), "1M")
+      )
     }
     for clusterSize in [512, 4096, 65536] {
       let path = directory.file("o\(clusterSize).qcow2")
@@ -141,7 +142,8 @@ struct Qcow2ForeignImageTests {
         #expect(image.backingLink == link)
         let info = try QemuTools.img("info", "-U", "--output=json", path)
         #expect(info.status == 0, "\(info.output)")
-        let object = try JSONSerialization.jsonObject(with: Data(info.output.utf8)) as? [String: Any]
+        let object =
+          try JSONSerialization.jsonObject(with: Data(info.output.utf8)) as? [String: Any]
         #expect(object?["backing-filename"] as? String == link?.name)
         #expect(object?["backing-filename-format"] as? String == link?.format)
       }

@@ -56,7 +56,9 @@ package struct ClusterGeometry: Hashable, Sendable {
     ((l1Index << l2Bits) + l2Index) << clusterBits
   }
   /// How many L1 entries a disk of `size` bytes needs.
-  package func l1Entries(for size: Int) -> Int { clusters(for: size).dividedRoundingUp(by: l2Entries) }
+  package func l1Entries(for size: Int) -> Int {
+    clusters(for: size).dividedRoundingUp(by: l2Entries)
+  }
 
   // MARK: Refcounts
 

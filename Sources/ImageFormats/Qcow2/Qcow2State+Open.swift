@@ -11,7 +11,8 @@ extension Qcow2State {
       header.l1Entries == 0
       ? [] : try io.readWords(.l1Table, at: header.l1Offset, count: header.l1Entries)
     let refcountTable = try Qcow2State.readRefcountTable(io, header, fileSize: size)
-    self.init(header, l1: l1, refcountTable: refcountTable, io, cacheBytes: cacheBytes, fileEnd: size)
+    self.init(
+      header, l1: l1, refcountTable: refcountTable, io, cacheBytes: cacheBytes, fileEnd: size)
   }
 
   /// The state of an image with these tables, in a file that ends at `fileEnd`.

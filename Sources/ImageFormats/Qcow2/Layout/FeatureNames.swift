@@ -21,7 +21,9 @@ package struct FeatureNames: Sendable {
   /// The set bits of `bits` by name, or by number where the image gives none.
   package func describe(incompatible bits: UInt64) -> String {
     (0..<64).filter { bits & (1 << $0) != 0 }
-      .map { incompatible[$0] ?? "Unknown incompatible feature: \(String(1 << UInt64($0), radix: 16))" }
+      .map {
+        incompatible[$0] ?? "Unknown incompatible feature: \(String(1 << UInt64($0), radix: 16))"
+      }
       .joined(separator: ", ")
   }
 }

@@ -34,7 +34,8 @@ extension Qcow2State {
         WritePlan(kind: .reserved, guest: clusterRange(start, 1), host: host), upTo: clusters)
     case .none:
       var wanted = 1
-      while wanted < clusters, case .none = try writeTarget(start + wanted << geometry.clusterBits) {
+      while wanted < clusters, case .none = try writeTarget(start + wanted << geometry.clusterBits)
+      {
         wanted += 1
       }
       let run = try allocate(upTo: wanted)

@@ -12,8 +12,8 @@ extension Qcow2Image {
     case .reset:
       if let obstacle {
         throw BlockError(
-          .unsupported, "The image cannot be emptied by 'reset', because \(obstacle); use 'discard'",
-          file: name)
+          .unsupported,
+          "The image cannot be emptied by 'reset', because \(obstacle); use 'discard'", file: name)
       }
       return Qcow2ResetOperation(self)
     }

@@ -36,7 +36,8 @@ extension Qcow2Image {
 
   /// The last cluster of the old disk may hold bytes past its end, and the backing file may be
   /// longer than the disk was: neither may show.
-  private func zeroNewArea(_ range: ByteRange, over backing: (any BackingView)?) throws(BlockError) {
+  private func zeroNewArea(_ range: ByteRange, over backing: (any BackingView)?) throws(BlockError)
+  {
     let firstWhole = min(range.lower.roundedUp(to: clusterSize), range.upper)
     let partial = ByteRange(from: range.lower, to: firstWhole)
     if !partial.isEmpty { try writeZeroes(partial, deallocate: false, over: backing) }

@@ -43,8 +43,7 @@ extension Qcow2Image {
     _ range: ByteRange, deallocate: Bool, over backing: (any BackingView)?
   ) throws(BlockError) {
     try forEachRun(in: range) { (run) throws(BlockError) in
-      let showsThrough: Bool
-      if let backing { showsThrough = try !backing.readsZero(run.range) } else { showsThrough = false }
+      let showsThrough = if let backing { try !backing.readsZero(run.range) } else { false }
       switch run.content {
       case .unallocated where !showsThrough: return
       case .zero(nil): return
