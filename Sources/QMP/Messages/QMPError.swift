@@ -39,9 +39,15 @@ extension QMPError: CustomStringConvertible {
 // MARK: - Sentences that users of QEMU know
 
 extension QMPError {
+  /// A client's own text as it may stand in a sentence: an answer must not grow with the input.
+  package static func quoted(_ text: String) -> String {
+    let scalars = text.unicodeScalars.prefix(64)
+    return scalars.endIndex == text.unicodeScalars.endIndex ? text : "\(String(scalars))..."
+  }
+
   /// There is no command `name`.
   package static func commandNotFound(_ name: String) -> QMPError {
-    QMPError(.commandNotFound, "The command \(name) has not been found")
+    QMPError(.commandNotFound, "The command \(quoted(name)) has not been found")
   }
 
   /// A command came before `qmp_capabilities`.
@@ -54,12 +60,12 @@ extension QMPError {
 
   /// No node or device has this name.
   package static func deviceNotFound(_ name: String) -> QMPError {
-    QMPError(.deviceNotFound, "Device '\(name)' not found")
+    QMPError(.deviceNotFound, "Device '\(quoted(name))' not found")
   }
 
   /// No block job has this name.
   package static func blockJobNotFound(_ name: String) -> QMPError {
-    QMPError(.deviceNotActive, "Block job '\(name)' not found")
+    QMPError(.deviceNotActive, "Block job '\(quoted(name))' not found")
   }
 
   /// No job has the given name.
@@ -82,7 +88,7 @@ extension QMPError {
 
   /// A parameter has a word that is not among those it knows.
   package static func invalidValue(_ path: WirePath, _ value: String) -> QMPError {
-    QMPError("Parameter '\(path.text)' does not accept value '\(value.prefix(64))'")
+    QMPError("Parameter '\(path.text)' does not accept value '\(quoted(value))'")
   }
 
   /// A number lies outside of what the parameter can mean; `expectation` completes "expects …".

@@ -43,7 +43,7 @@ package struct QMPRequest: Hashable, Sendable {
       case "id":
         id = member.value
       default:
-        throw QMPError("QMP input member '\(member.name.prefix(64))' is unexpected")
+        throw QMPError("QMP input member '\(QMPError.quoted(member.name))' is unexpected")
       }
     }
     guard let execute else { throw QMPError("QMP input lacks member 'execute'") }

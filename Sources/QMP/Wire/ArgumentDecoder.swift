@@ -51,6 +51,6 @@ package struct ArgumentDecoder {
   /// Refuses the first member that nobody took.
   package func finish() throws(QMPError) {
     guard path.refusesUnknown, let index = isTaken.firstIndex(of: false) else { return }
-    throw .unexpected(path.member(String(members[index].name.prefix(64))))
+    throw .unexpected(path.member(QMPError.quoted(members[index].name)))
   }
 }

@@ -12,7 +12,7 @@ package struct WireMember<Root: WireRecord>: Sendable {
   package let isOptional: Bool
   /// The records whose members may stand beside this one, by the word that this one has; empty for
   /// a member that stands for itself.
-  package var branches: [(word: String, record: any WireRecord.Type)] = []
+  package private(set) var branches: [(word: String, record: any WireRecord.Type)] = []
   /// The type of the member's value.
   package let type: any WireValue.Type
 
