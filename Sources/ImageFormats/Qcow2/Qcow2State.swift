@@ -22,6 +22,8 @@ struct Qcow2State: ~Copyable {
   var refcountTable: [UInt64]
   /// Refcount table entries that differ from what is on disk.
   var pendingRefcountTable: Set<Int> = []
+  /// Where scans of L2 tables read to; made when first needed.
+  var scanBuffer: IOBuffer?
   /// Refcount blocks.
   var refblocks: TableCache
   /// References that go once the entries that held them are durably gone.

@@ -32,13 +32,7 @@ package final class RawImage: ImageDriver {
     on storage: any Storage, readOnly: Bool
   ) throws(BlockError) -> RawImage {
     if !readOnly { try checkWritable(storage) }
-    let length = try storage.size()
-    guard length <= Limits.diskBytes else {
-      throw BlockError(
-        .invalidImage, "Image size \(length) is larger than \(Limits.diskBytes)",
-        file: storage.name)
-    }
-    return RawImage(storage, virtualSize: length.roundedUp(to: sectorSize), readOnly: readOnly)
+    return RawImage(storage, virtualSize: try diskSize(of: storage), readOnly: readOnly)
   }
 
   private init(_ storage: any Storage, virtualSize: Int, readOnly: Bool) {
@@ -141,6 +135,23 @@ package final class RawImage: ImageDriver {
 
   package func info() throws(BlockError) -> ImageInfo {
     ImageInfo(format: format, virtualSize: virtualSize, clusterSize: nil, backing: nil)
+  }
+
+  /// Takes over the storage's present length: somebody else may have made it longer. Throws
+  /// `invalidImage` as `open` does.
+  package func readLength() throws(BlockError) {
+    let size = try RawImage.diskSize(of: dataStorage)
+    state.withLock { $0.virtualSize = size }
+  }
+
+  private static func diskSize(of storage: any Storage) throws(BlockError) -> Int {
+    let length = try storage.size()
+    guard length <= Limits.diskBytes else {
+      throw BlockError(
+        .invalidImage, "Image size \(length) is larger than \(Limits.diskBytes)",
+        file: storage.name)
+    }
+    return length.roundedUp(to: sectorSize)
   }
 
   private static func checkWritable(_ storage: any Storage) throws(BlockError) {

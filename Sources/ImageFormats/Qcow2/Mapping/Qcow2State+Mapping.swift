@@ -1,4 +1,5 @@
 import BlockCore
+import BlockIO
 
 extension Qcow2State {
   /// L2 tables that one call of `mappings` looks at: bounds the time that it holds the lock.
@@ -26,27 +27,85 @@ extension Qcow2State {
     return list
   }
 
-  /// Appends what the table at `table` says of `range`, which it maps.
+  /// Appends what the table at `table` says of `range`, which it maps: slice by slice through the
+  /// cache where it is short, else read in large pieces that drive no other table out of the cache.
   private mutating func appendMappings(
     of table: Int, in range: ByteRange, to list: inout [ImageMapping]
   ) throws(BlockError) {
-    let first = geometry.l2Index(range.lower)
-    let last = geometry.l2Index(range.upper - 1)
-    let words = try tableWords(table, first: first, last: last)
-    let clusterStart = range.lower.roundedDown(to: geometry.clusterSize)
-    var index = 0
-    while index < words.count {
-      let word = words[index]
-      var end = index + 1
-      if word == 0 {
-        while end < words.count, words[end] == 0 { end += 1 }
+    let bytesPerSlice = l2.sliceWords << geometry.clusterBits
+    let tableStart = range.lower.roundedDown(to: geometry.bytesPerL2Table)
+    let slices = ByteRange(
+      from: (range.lower - tableStart) / bytesPerSlice,
+      to: (range.upper - tableStart).dividedRoundingUp(by: bytesPerSlice))
+    var slice = slices.lower
+    while slice < slices.upper {
+      let count = min(slices.upper - slice, max(1, Qcow2State.scanBytes / geometry.sliceBytes))
+      let guest = tableStart + slice * bytesPerSlice
+      let offset = table + slice * geometry.sliceBytes
+      if slices.length == 1 {
+        let words = try l2.slice(at: offset, io).words
+        try appendEntries(words.count, from: guest, in: range, to: &list) { words[$0] }
+      } else {
+        try scan(count, at: offset, from: guest, in: range, to: &list)
       }
-      let guest = clusterStart + index << geometry.clusterBits
-      let cells = ByteRange(at: guest, length: (end - index) << geometry.clusterBits)
-      let part = cells.intersection(range)
+      slice += count
+    }
+  }
+
+  /// What one read of a scan takes.
+  private static var scanBytes: Int { 64 << 10 }
+
+  /// Appends what `count` slices from `offset` on say. Most of a large disk's tables is zeros, which
+  /// are passed over a slice at a time.
+  private mutating func scan(
+    _ count: Int, at offset: Int, from guest: Int, in range: ByteRange,
+    to list: inout [ImageMapping]
+  ) throws(BlockError) {
+    let buffer = scanBuffer ?? IOBuffer(count: Qcow2State.scanBytes)
+    scanBuffer = buffer
+    let sliceBytes = geometry.sliceBytes
+    try io.read(.l2Table, at: offset, into: buffer, count: count * sliceBytes)
+    for index in 0..<count {
+      let start = guest + index * l2.sliceWords << geometry.clusterBits
+      let cached = l2.cached(at: offset + index * sliceBytes)
+      if let words = cached?.words {
+        try appendEntries(words.count, from: start, in: range, to: &list) { words[$0] }
+        continue
+      }
+      try buffer.withBytes(index * sliceBytes..<(index + 1) * sliceBytes) {
+        (bytes) throws(BlockError) in
+        if bytes.isAllZero {
+          let part = ByteRange(at: start, length: l2.sliceWords << geometry.clusterBits)
+            .intersection(range)
+          ImageMapping.append(ImageMapping(range: part, content: .unallocated), to: &list)
+        } else {
+          try appendEntries(l2.sliceWords, from: start, in: range, to: &list) {
+            bytes.bigEndian(at: $0 * 8)
+          }
+        }
+      }
+    }
+  }
+
+  /// Appends what `count` entries say, of which the first maps the guest offset `start`.
+  private func appendEntries(
+    _ count: Int, from start: Int, in range: ByteRange, to list: inout [ImageMapping],
+    _ word: (Int) -> UInt64
+  ) throws(BlockError) {
+    let bits = geometry.clusterBits
+    var index = max(0, (range.lower - start) >> bits)
+    let last = min(count, geometry.clusters(for: range.upper - start))
+    while index < last {
+      let entry = word(index)
+      var end = index + 1
+      if entry == 0 {
+        while end < last, word(end) == 0 { end += 1 }
+      }
+      let guest = start + index << bits
+      let part = ByteRange(at: guest, length: (end - index) << bits).intersection(range)
       let skipped = part.lower - guest
       let content: ImageContent =
-        switch try meaning(of: word, guest: guest) {
+        switch try meaning(of: entry, guest: guest) {
         case .unallocated: .unallocated
         case .zero(let reserved): .zero(reservedAt: reserved.map { $0 + skipped })
         case .data(let offset): .data(at: offset + skipped)
@@ -55,30 +114,5 @@ extension Qcow2State {
       ImageMapping.append(ImageMapping(range: part, content: content), to: &list)
       index = end
     }
-  }
-
-  /// The entries `first...last` of a table. A short stretch goes through the cache; a long one is
-  /// read in one piece and does not drive other tables out of the cache.
-  mutating func tableWords(
-    _ table: Int, first: Int, last: Int
-  ) throws(BlockError) -> [UInt64] {
-    let perSlice = l2.sliceWords
-    let firstSlice = first / perSlice
-    let lastSlice = last / perSlice
-    if firstSlice == lastSlice {
-      let slice = try l2.slice(at: table + firstSlice * geometry.sliceBytes, io)
-      return Array(slice.words[(first % perSlice)...(last % perSlice)])
-    }
-    let offset = table + firstSlice * geometry.sliceBytes
-    var words = try io.readWords(
-      .l2Table, at: offset, count: (lastSlice - firstSlice + 1) * perSlice)
-    for slice in firstSlice...lastSlice {
-      guard let cached = l2.cached(at: table + slice * geometry.sliceBytes), cached.isDirty
-      else { continue }
-      let start = (slice - firstSlice) * perSlice
-      words.replaceSubrange(start..<start + perSlice, with: cached.words)
-    }
-    let start = first - firstSlice * perSlice
-    return Array(words[start...(start + last - first)])
   }
 }

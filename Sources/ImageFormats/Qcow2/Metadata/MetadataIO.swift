@@ -16,7 +16,28 @@ package struct MetadataIO: Sendable {
     self.elided = elided
   }
 
-  /// Reads `count` big-endian words; metadata past the end of the file are damage, not zeros.
+  /// Fills the first `count` bytes of `buffer`; metadata past the end of the file are damage, not
+  /// zeros.
+  package func read(
+    _ what: MetadataRegion, at offset: Int, into buffer: IOBuffer, count: Int
+  ) throws(BlockError) {
+    let got = try buffer.withMutableBytes(0..<count) { (target) throws(BlockError) in
+      try storage.read(into: &target, at: offset)
+    }
+    try requireWhole(what, at: offset, got, of: count)
+  }
+
+  private func requireWhole(
+    _ what: MetadataRegion, at offset: Int, _ got: Int, of count: Int
+  ) throws(BlockError) {
+    guard got == count else {
+      throw BlockError(
+        .corrupt, "The \(what.rawValue) at byte \(offset) lies past the end of the file",
+        file: storage.name, offset: offset)
+    }
+  }
+
+  /// Reads `count` big-endian words, under the same condition.
   package func readWords(
     _ what: MetadataRegion, at offset: Int, count: Int
   ) throws(BlockError) -> [UInt64] {
@@ -24,11 +45,7 @@ package struct MetadataIO: Sendable {
     let got = try bytes.withMutableBytes { (target) throws(BlockError) in
       try storage.read(into: &target, at: offset)
     }
-    guard got == bytes.count else {
-      throw BlockError(
-        .corrupt, "The \(what.rawValue) at byte \(offset) lies past the end of the file",
-        file: storage.name, offset: offset)
-    }
+    try requireWhole(what, at: offset, got, of: bytes.count)
     return bytes.withBytes { source in
       (0..<count).map { source.bigEndian(at: $0 * 8) }
     }

@@ -49,10 +49,13 @@ extension Qcow2State {
   mutating func dropTable(l1Index index: Int) throws(BlockError) -> Bool {
     guard let table = try tableOffset(l1Index: index) else { return false }
     let guest = geometry.guestOffset(l1Index: index, l2Index: 0)
-    let words = try tableWords(table, first: 0, last: geometry.l2Entries - 1)
-    for (position, word) in words.enumerated() {
-      try release(
-        L2Entry(word: word), unless: .empty, guest: guest + position << geometry.clusterBits)
+    for index in 0..<geometry.clusterSize / geometry.sliceBytes {
+      let words = try l2.slice(at: table + index * geometry.sliceBytes, io).words
+      let start = guest + index * words.count << geometry.clusterBits
+      for (position, word) in words.enumerated() where word != 0 {
+        try release(
+          L2Entry(word: word), unless: .empty, guest: start + position << geometry.clusterBits)
+      }
     }
     let run = ClusterRun(first: geometry.cluster(at: table), count: 1)
     pendingFrees.append(run)

@@ -1,0 +1,112 @@
+package import BlockCore
+package import BlockIO
+
+/// The policy for names of files: what may be opened at all, from where, and for what.
+///
+/// An image is written by strangers, so a name inside one is a claim, not an order. Only plain
+/// paths pass; no `json:`, no `protocol:`, no control byte. With roots, every file lies in one of
+/// them, whoever names it: the directories are held open and no `..`, absolute link or magic link
+/// leads out. Without roots, files that only an image named are never written.
+///
+/// What the name stands for is looked at before it is opened: regular files and block devices only.
+///
+/// Isolation: value; `open` blocks and belongs on lanes.
+package struct OpenGate: Sendable {
+  /// Who named a file.
+  package enum Origin: Sendable {
+    /// A client, in a command: it may have any path that the roots allow.
+    case client
+    /// The header of another image.
+    case image
+  }
+
+  private let roots: [DirectoryRoot]
+
+  /// A gate that lets through what lies in `roots`, absolute paths of directories; with none,
+  /// everything. Opens the directories, so it blocks. Throws `notFound`, `permission`, `io`, and
+  /// `invalidArgument` for what is no directory.
+  package init(roots: [String]) throws(BlockError) {
+    var opened: [DirectoryRoot] = []
+    for root in roots { opened.append(try DirectoryRoot(FileName(root))) }
+    self.roots = opened
+  }
+
+  /// Whether a file with this origin may be opened for writing at all.
+  package func allowsWriting(_ origin: Origin) -> Bool {
+    !roots.isEmpty || origin == .client
+  }
+
+  /// Opens the file `name`, by its absolute path where there are roots. Throws what `HostFile.open`
+  /// throws, and `permission` for a name outside the roots or a file that may not be written.
+  package func open(
+    _ name: String, _ origin: Origin, _ options: HostFileOptions
+  ) throws(BlockError) -> HostFile {
+    guard options.isReadOnly || allowsWriting(origin) else {
+      throw BlockError(
+        .permission, "Only files that a client named may be opened for writing", file: name)
+    }
+    let file = try FileName(name)
+    return try HostFile.open(file, beneath: try root(for: file), options)
+  }
+
+  /// Which file `name` stands for; what the roots do not let through has no answer but an error.
+  package func identity(of name: String) throws(BlockError) -> FileIdentity {
+    let file = try FileName(name)
+    _ = try root(for: file)
+    return try HostFile.identity(of: file)
+  }
+
+  /// The path of the backing file that `image`, itself a path, names as `name`: relative names
+  /// start at the image's directory. Throws `permission` for what is no plain path.
+  package static func path(
+    ofBacking name: String, namedBy image: String
+  ) throws(BlockError) -> String {
+    let bytes = Array(name.utf8)
+    let shown = printable(name)
+    func refused(_ why: String) -> BlockError {
+      BlockError(
+        .permission, "Image '\(printable(image))' names its backing file '\(shown)': \(why)",
+        file: image)
+    }
+    guard !bytes.isEmpty else { throw refused("an empty name") }
+    if let bad = bytes.first(where: { $0 < 0x20 || $0 == 0x7f }) {
+      throw refused("a name with the control byte \(escaped(bad))")
+    }
+    guard !name.hasPrefix("json:") else { throw refused("a 'json:' name is not a plain path") }
+    let stop = bytes.firstIndex { $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") }
+    if let stop, bytes[stop] == UInt8(ascii: ":") {
+      throw refused("a protocol is not a plain path; a file of that name is './\(shown)'")
+    }
+    return join(name, to: image)
+  }
+
+  /// `name` as seen from the directory of the file `image`; an absolute one stays as it is.
+  package static func join(_ name: String, to image: String) -> String {
+    guard !name.hasPrefix("/"), let slash = image.lastIndex(of: "/") else { return name }
+    return String(image[...slash]) + name
+  }
+
+  /// The root that `file` lies in, the innermost where several hold it; nil where there are none.
+  private func root(for file: FileName) throws(BlockError) -> DirectoryRoot? {
+    guard !roots.isEmpty else { return nil }
+    let holding = roots.filter { $0.holds(file) }
+    guard let root = holding.max(by: { $0.name.bytes.count < $1.name.bytes.count }) else {
+      throw BlockError(
+        .permission, "'\(file.text)' is not inside an image root", file: file.text)
+    }
+    return root
+  }
+
+  private static func escaped(_ byte: UInt8) -> String {
+    let digits = String(byte, radix: 16)
+    return "\\x" + (digits.count == 1 ? "0" : "") + digits
+  }
+
+  /// `text` with its control bytes escaped, for errors.
+  private static func printable(_ text: String) -> String {
+    text.utf8.contains { $0 < 0x20 || $0 == 0x7f }
+      ? text.unicodeScalars.map {
+        $0.value < 0x20 || $0.value == 0x7f ? escaped(UInt8($0.value)) : String($0)
+      }.joined() : text
+  }
+}
