@@ -1,0 +1,77 @@
+package import BlockCore
+package import BlockGraph
+import BlockIO
+package import BlockRuntime
+package import ImageFormats
+
+/// Empties a layer, so that everything falls through to what lies underneath.
+///
+/// Unless it is forced, or the daemon has committed the layer itself and nobody has written since,
+/// it first compares, and refuses where a guest would see a change.
+///
+/// What a crash leaves is the driver's affair: the full layer, or an empty one, or (with `discard`)
+/// one that is emptied up to some cluster.
+///
+/// Isolation: control plane.
+@ControlPlane
+package final class MakeEmptyJob: JobBody {
+  package let type = JobType.makeEmpty
+  package let canComplete = false
+  private let chain: BackingChain
+  private let mode: EmptyMode
+  private let compares: Bool
+  private let claims: NodeClaims
+
+  /// Takes what the job `id` needs of the graph. Throws `busy` and `locked` where somebody stands in
+  /// the way.
+  package init(
+    _ chain: BackingChain, mode: EmptyMode, force: Bool, id: String, graph: BlockGraph,
+    memory: CommitMemory
+  ) throws(BlockError) {
+    self.chain = chain
+    self.mode = mode
+    let top = chain.top
+    let isCommitted = chain.nodes.count > 1 && memory.holds(top: top, base: chain.nodes[1])
+    compares = !force && !isCommitted
+    claims = NodeClaims(graph, id: id, type: .makeEmpty)
+    let overlays = graph.overlays(of: top)
+    for node in chain.nodes { try graph.requireNoJob(on: node) }
+    try claims.take(top, .writer, besides: overlays)
+    for node in chain.nodes.dropFirst() { try claims.take(node, .reader) }
+  }
+
+  package var device: DeviceKey { chain.top.device }
+  package var files: [String] { [chain.top.fileName] }
+
+  package func run(_ job: JobContext) async throws(BlockError) {
+    try await job.enter(.plan)
+    let (top, mode) = (chain.top, mode)
+    try await claims.openForWriting(top)
+    let generation = top.writeGeneration
+    if compares { try await compare(job) }
+    try await job.enter(.empty)
+    let operation = try await job.perform(.write) { () throws(BlockError) in
+      guard top.writeGeneration == generation else {
+        throw BlockError(.busy, "Node '\(top.name)' was written to while it was compared")
+      }
+      return try top.makeEmpty(mode)
+    }
+    try await job.run(OperationWork(operation, progress: job.progress))
+  }
+
+  package func cleanUp(_ job: JobContext) async { await claims.giveBack() }
+
+  private func compare(_ job: JobContext) async throws(BlockError) {
+    try await job.enter(.compare)
+    let source = CopySource(chain, base: 1)
+    let survey = SurveyWork(source)
+    try await job.run(survey)
+    let work = SameBeneathWork(source, plan: survey.plan, progress: job.progress)
+    try await job.run(work)
+    guard let difference = work.difference else { return }
+    throw BlockError(
+      .invalidArgument,
+      "Emptying '\(chain.top.name)' would change what a guest sees: it is not committed",
+      file: chain.top.fileName, offset: difference)
+  }
+}

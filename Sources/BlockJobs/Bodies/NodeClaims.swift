@@ -1,0 +1,62 @@
+import BlockCore
+import BlockGraph
+import BlockRuntime
+
+/// The permissions that a job holds, and the nodes that it opened for writing.
+///
+/// Isolation: control plane.
+@ControlPlane
+final class NodeClaims {
+  private let graph: BlockGraph
+  private let user: NodeUser
+  private var tokens: [PermissionToken] = []
+  private var reopened: [BlockNode] = []
+
+  init(_ graph: BlockGraph, id: String, type: JobType) {
+    self.graph = graph
+    user = .job(id: id, type: type.rawValue)
+  }
+
+  /// Takes `permissions` on `node`; edges from `besides` are the job's own affair. What was taken
+  /// before is given back when it throws.
+  func take(
+    _ node: BlockNode, _ permissions: NodePermissions, besides: [BlockNode] = []
+  ) throws(BlockError) {
+    do throws(BlockError) {
+      tokens.append(try graph.acquire(node, permissions, for: user, besides: besides))
+    } catch {
+      releaseAll()
+      throw error
+    }
+  }
+
+  /// Opens `node` for writing until `giveBack`.
+  func openForWriting(_ node: BlockNode) async throws(BlockError) {
+    guard node.isReadOnly else { return }
+    try await graph.reopen(node, readOnly: false)
+    reopened.append(node)
+  }
+
+  /// Gives up the permissions on these nodes.
+  func release(_ nodes: some Sequence<BlockNode>) {
+    for node in nodes {
+      for token in tokens where token.node == node.name { graph.release(token) }
+      tokens.removeAll { $0.node == node.name }
+    }
+  }
+
+  private func releaseAll() {
+    tokens.forEach(graph.release)
+    tokens = []
+  }
+
+  /// Gives everything back: nodes that were read-only are so again. Where that fails they stay
+  /// writable; what the job has done is done.
+  func giveBack() async {
+    releaseAll()
+    for node in reopened.reversed() where graph.node(named: node.name) === node {
+      try? await graph.reopen(node, readOnly: true)
+    }
+    reopened = []
+  }
+}

@@ -1,0 +1,24 @@
+package import BlockCore
+
+/// The names that jobs may have.
+package enum JobID {
+  /// Checks an id against QEMU's rule: a letter, then letters, digits, `-`, `.` and `_`.
+  package static func check(_ id: String) throws(BlockError) {
+    let bytes = id.utf8
+    guard let first = bytes.first, isLetter(first),
+      bytes.allSatisfy({ isLetter($0) || isDigit($0) || "-._".utf8.contains($0) })
+    else { throw BlockError(.invalidArgument, "Invalid job ID '\(id)'") }
+  }
+
+  /// The error of an id that another job has.
+  package static func inUse(_ id: String) -> BlockError {
+    BlockError(.invalidArgument, "Job ID '\(id)' already in use")
+  }
+
+  private static func isLetter(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+  }
+  private static func isDigit(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+  }
+}

@@ -1,0 +1,84 @@
+package import BlockCore
+import BlockRuntime
+
+/// What to wait for.
+///
+/// Isolation: value.
+package enum JobGoal: String, Sendable, CaseIterable {
+  /// Until it is ready, or over.
+  case ready
+  /// Until it is over.
+  case concluded
+}
+
+extension JobRegistry {
+  /// Returns when the job `id` has come to `goal`, however it ended; at once when it is already
+  /// gone and its outcome is remembered. Throws `notFound`, and `busy` when `timeout` nanoseconds
+  /// have passed before; the job does not notice.
+  package func wait(
+    for id: String, until goal: JobGoal, timeout: UInt64? = nil
+  ) async throws(BlockError) -> JobSnapshot {
+    guard let job = self[id] else {
+      guard let outcome = outcome(of: id) else { throw JobRegistry.notFound }
+      return outcome
+    }
+    return try await wait(for: job, timeout: timeout) { job in
+      job.machine.isConcluded || goal == .ready && job.machine.isReady
+    }
+  }
+
+  /// Asks a ready job to complete and returns when it has concluded, or is left pending for
+  /// `finalize`. Throws what it failed with, `cancelled` when it was cancelled, `busy` when it is
+  /// not ready or when `timeout` nanoseconds have passed (and it goes on), `invalidArgument` for a
+  /// job that never becomes ready.
+  package func completeSync(
+    _ id: String, timeout: UInt64? = nil
+  ) async throws(BlockError) -> JobSnapshot {
+    guard let job = self[id] else {
+      guard let outcome = outcome(of: id) else { throw JobRegistry.notFound }
+      return try outcome.success()
+    }
+    guard job.body.canComplete else { throw job.machine.cannotComplete }
+    switch job.machine.status {
+    case .concluded, .aborting, .waiting, .pending: break
+    default:
+      do throws(BlockError) { try job.machine.check(.complete) } catch {
+        throw BlockError(.busy, error.message)
+      }
+      try job.complete()
+    }
+    let end = try await wait(for: job, timeout: timeout) { job in
+      job.machine.isConcluded || job.isLeftPending
+    }
+    return try end.success()
+  }
+
+  /// QEMU's sentence for an id that no job has.
+  package static var notFound: BlockError { BlockError(.notFound, "Job not found") }
+
+  private func wait(
+    for job: Job, timeout: UInt64?, until condition: @escaping @ControlPlane (Job) -> Bool
+  ) async throws(BlockError) -> JobSnapshot {
+    let id = job.id
+    var alarm: (any JobAlarm)?
+    let result: Result<JobSnapshot, BlockError> = await withCheckedContinuation { continuation in
+      let waiter = job.when(condition) { continuation.resume(returning: .success($0)) }
+      guard let waiter, let timeout else { return }
+      alarm = clock.alarm(after: timeout) { [weak job] in
+        guard let job, job.stopWaiting(waiter) else { return }
+        continuation.resume(
+          returning: .failure(BlockError(.busy, "Timed out waiting for job '\(id)'")))
+      }
+    }
+    alarm?.cancel()
+    return try result.get()
+  }
+}
+
+extension JobSnapshot {
+  /// The snapshot itself, unless the job was cancelled or failed: that is thrown.
+  package func success() throws(BlockError) -> JobSnapshot {
+    if let failure { throw failure }
+    return self
+  }
+}

@@ -1,0 +1,95 @@
+package import BlockCore
+package import BlockGraph
+package import BlockRuntime
+
+/// The jobs of the daemon by name.
+///
+/// Isolation: control plane.
+@ControlPlane
+package final class JobRegistry {
+  /// How many outcomes of jobs that are gone are remembered, for clients that ask late.
+  private static let remembered = 256
+  /// Jobs at one time: each holds memory, and clients can start them.
+  private static let most = 1024
+
+  let clock: any JobClock
+  private let lanes: LanePool
+  private let journal: any JobJournal
+  private let events: JobEventSink
+  private let graph: BlockGraph
+
+  /// Which overlays may be emptied without a comparison.
+  package let commits = CommitMemory()
+
+  private var jobs: [String: Job] = [:]
+  private var order: [String] = []
+  private var outcomes: [JobSnapshot] = []
+
+  /// A registry whose jobs change `graph` and tell `events`.
+  package init(
+    graph: BlockGraph, lanes: LanePool = .shared, clock: any JobClock = SystemJobClock(),
+    journal: any JobJournal = NoJournal(), events: @escaping JobEventSink
+  ) {
+    self.graph = graph
+    self.lanes = lanes
+    self.clock = clock
+    self.journal = journal
+    self.events = events
+  }
+
+  /// The jobs that are there, the oldest first.
+  package var all: [Job] { order.compactMap { jobs[$0] } }
+
+  /// The job `id`; nil when there is none (any more).
+  package subscript(id: String) -> Job? { jobs[id] }
+
+  /// How a job that is gone ended; nil when it is not remembered.
+  package func outcome(of id: String) -> JobSnapshot? { outcomes.last { $0.id == id } }
+
+  /// Starts the job that `make` makes, once its id and its speed are found to be right.
+  @discardableResult
+  package func start(
+    _ options: JobOptions, _ make: () throws(BlockError) -> any JobBody
+  ) throws(BlockError) -> Job {
+    try JobID.check(options.id)
+    guard jobs[options.id] == nil else { throw JobID.inUse(options.id) }
+    guard jobs.count < JobRegistry.most else {
+      throw BlockError(.busy, "Too many jobs: \(JobRegistry.most) are the most")
+    }
+    guard options.speed >= 0 else {
+      // QEMU announces such a job, too.
+      events(.statusChanged(id: options.id, status: .created))
+      events(.statusChanged(id: options.id, status: .null))
+      throw Job.negativeSpeed
+    }
+    let job = Job(
+      try make(), options,
+      Job.Surroundings(
+        clock: clock, lanes: lanes, journal: journal, events: events,
+        closeNodes: { [graph] in await graph.closeNodes($0) },
+        dismissed: { [unowned self] in forget($0) }))
+    outcomes.removeAll { $0.id == job.id }
+    jobs[job.id] = job
+    order.append(job.id)
+    job.start()
+    return job
+  }
+
+  /// Tells every job to stop, as soon as its files may be left as they are, and returns when all
+  /// have concluded.
+  package func cancelAll() async {
+    for job in all { job.shutDown() }
+    for job in all {
+      await withCheckedContinuation { continuation in
+        _ = job.when { $0.machine.isConcluded } _: { _ in continuation.resume() }
+      }
+    }
+  }
+
+  private func forget(_ job: Job) {
+    jobs[job.id] = nil
+    order.removeAll { $0 == job.id }
+    outcomes.append(job.snapshot)
+    if outcomes.count > JobRegistry.remembered { outcomes.removeFirst() }
+  }
+}
