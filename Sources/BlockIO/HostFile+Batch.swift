@@ -43,7 +43,8 @@ extension HostFile {
         }
       case .write:
         let file = try writableFile()
-        done = try growing(file, to: start + total) { () throws(BlockError) in
+        let range = ByteRange(at: start, length: total)
+        done = try besidePartialWrites(file, range) { () throws(BlockError) in
           try SystemCall.run(on: name) {
             unsafe pwritev(file.descriptor, vectors, Int32(vectors.count), start)
           }

@@ -31,7 +31,7 @@ extension HostFile {
       return target.length
     }
     let into = try writableFile()
-    return try growing(into, to: target.upper) { () throws(BlockError) in
+    return try besidePartialWrites(into, target) { () throws(BlockError) in
       let cloned = try clone(source, extent.range, into, target)
       return try cloned > 0 ? cloned : copyRange(source, extent.range, into, target)
     }

@@ -14,15 +14,19 @@ extension HostFile {
     return (address | offset | bytes.count) & (alignment - 1) == 0
   }
 
-  /// Runs `body`, which may grow the file up to `end`. With direct I/O nobody else grows it
-  /// meanwhile: see `bouncedWrite`.
-  func growing<R: Sendable>(
-    _ file: OpenFile, to end: Int, _ body: () throws(BlockError) -> R
+  /// Runs `body`, which changes `range`. With direct I/O it waits for those who write parts of
+  /// blocks where they could be in each other's way: in a block of which `range` is a part, and at
+  /// the end of the file. See `bouncedWrite`.
+  func besidePartialWrites<R: Sendable>(
+    _ file: OpenFile, _ range: ByteRange, _ body: () throws(BlockError) -> R
   ) throws(BlockError) -> R {
-    if alignment == 1 || isDevice { return try body() }
-    let size = try size(of: file)
-    if end <= size { return try body() }
-    return try tail.withLock { (_) throws(BlockError) in try body() }
+    if alignment == 1 { return try body() }
+    if range.widened(to: alignment) == range {
+      if isDevice { return try body() }
+      let size = try size(of: file)
+      if range.upper < size { return try body() }
+    }
+    return try partialWrites.withLock { (_) throws(BlockError) in try body() }
   }
 
   /// Reads until `bytes` is full or the file ends, and returns how many bytes came.
@@ -50,14 +54,14 @@ extension HostFile {
   ///
   /// Two writers of different parts of one block would undo each other's work, so one runs at a
   /// time. A write of part of the last block grows the file to the block's end and cuts it back;
-  /// whoever grows it further meanwhile would lose bytes, and therefore waits too (`growing`). A
-  /// crash in between leaves a file that is less than a block too long.
+  /// whoever grows it further meanwhile would lose bytes, and therefore waits too
+  /// (`besidePartialWrites`). A crash in between leaves a file that is less than a block too long.
   func bouncedWrite(
     _ file: OpenFile, _ bytes: UnsafeRawBufferPointer, at offset: Int
   ) throws(BlockError) {
     let wanted = ByteRange(at: offset, length: bytes.count)
     let padded = wanted.widened(to: alignment)
-    try tail.withLock { (_) throws(BlockError) in
+    try partialWrites.withLock { (_) throws(BlockError) in
       let size = try size(of: file)
       let buffer = IOBuffer(count: max(alignment, min(padded.length, HostFile.bounceSize)))
       var rest = padded

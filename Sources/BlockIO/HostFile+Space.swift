@@ -12,7 +12,7 @@ extension HostFile {
     // A device's fallocate takes whole blocks only.
     let core = isDevice ? range.narrowed(to: blockSize) : range
     if core.isEmpty { return try writeZeroBytes(range) }
-    let isDone = try growing(file, to: core.upper) { () throws(BlockError) in
+    let isDone = try besidePartialWrites(file, core) { () throws(BlockError) in
       try zero(file, core, deallocate: deallocate)
     }
     guard isDone else { return try writeZeroBytes(range) }

@@ -34,8 +34,8 @@ package final class HostFile: Storage {
   let state: Mutex<State>
   private let lock: Mutex<ImageLock>
   private let isLocking: Bool
-  /// Direct I/O only: held by whoever writes parts of blocks, or past the end.
-  let tail = Mutex(())
+  /// Direct I/O only: held by whoever changes parts of blocks, or the end of the file.
+  let partialWrites = Mutex(())
 
   /// Takes over `file`, whose type is known to be right.
   private init(
@@ -197,9 +197,9 @@ extension HostFile {
   package func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
     let file = try writableFile()
     try unsafe bytes.withUnsafeBytes { (bytes) throws(BlockError) in
-      let end = ByteRange(at: offset, length: bytes.count).upper
+      let range = ByteRange(at: offset, length: bytes.count)
       if unsafe isAligned(bytes, at: offset) {
-        try growing(file, to: end) { () throws(BlockError) in
+        try besidePartialWrites(file, range) { () throws(BlockError) in
           try unsafe file.write(bytes, at: offset)
         }
       } else {

@@ -1,5 +1,6 @@
 import BlockCore
 import BlockIO
+import Dispatch
 import TestSupport
 import Testing
 
@@ -153,11 +154,48 @@ import Testing
     let reads = [0, 4096, 98_304, 106_496].map { offset in
       IORequest(.read, at: offset, IOBuffer(count: 8192), offset == 0 ? 0..<4096 : 0..<8192)
     }
+    for read in reads {
+      read.buffer.withMutableBytes(0..<8192) { (bytes: inout MutableRawSpan) in
+        for index in 0..<8192 { bytes.storeBytes(of: 0xee, toByteOffset: index, as: UInt8.self) }
+      }
+    }
     try storage.perform(reads)
     for read in reads {
       let bytes = read.buffer.withBytes(read.part) { $0.copied() }
       #expect(bytes == model.part(read.offset, read.part.count))
     }
+  }
+
+  @Test(
+    "writers side by side, in parts of blocks and past the end, do not undo each other's work",
+    arguments: Kind.allCases)
+  func concurrentWriters(kind: Kind) throws {
+    let (storage, keep) = try StorageContractTests.make(kind)
+    defer { withExtendedLifetime(keep) {} }
+    // Each worker owns every fourth piece, and the first one zeros. They go over the file many
+    // times, so that they meet.
+    let pieces = [100, 4096, 1000, 2995]
+    let turn = pieces.reduce(0, +)
+    DispatchQueue.concurrentPerform(iterations: 4) { worker in
+      let start = pieces[..<worker].reduce(0, +)
+      let bytes = [UInt8](repeating: UInt8(worker), count: pieces[worker])
+      for round in 0..<200 {
+        let range = ByteRange(at: round % 5 * turn + start, length: bytes.count)
+        #expect(throws: Never.self) {
+          try storage.write([UInt8](repeating: 8, count: bytes.count), at: range.lower)
+          if worker == 0 {
+            try storage.writeZeroes(range, deallocate: round % 2 == 0)
+          } else {
+            try storage.write(bytes, at: range.lower)
+          }
+        }
+        #expect((try? storage.read(range)) == bytes)
+      }
+    }
+    let once = pieces.enumerated().flatMap { [UInt8](repeating: UInt8($0), count: $1) }
+    let all = (0..<5).flatMap { _ in once }
+    #expect(try storage.size() == all.count)
+    #expect(try storage.read(ByteRange(at: 0, length: all.count)) == all)
   }
 }
 
