@@ -86,7 +86,7 @@ package final class BlockNode: Sendable {
   package func withRange<R>(
     _ range: ByteRange, _ body: (any ImageDriver) throws(BlockError) -> R
   ) throws(BlockError) -> R {
-    enter()
+    try enter()
     defer { gate.leave() }
     return try ranges.withLock(lockRange(range), .shared) { () throws(BlockError) -> R in
       try body(image)
@@ -98,7 +98,7 @@ package final class BlockNode: Sendable {
   package func withWholeImage<R>(
     _ body: (any ImageDriver) throws(BlockError) -> R
   ) throws(BlockError) -> R {
-    enter()
+    try enter()
     defer { gate.leave() }
     return try ranges.withLock(BlockNode.everything, .exclusive) { () throws(BlockError) -> R in
       try body(image)
@@ -111,7 +111,7 @@ package final class BlockNode: Sendable {
     _ range: ByteRange, locking locked: ByteRange,
     _ body: () throws(BlockError) -> Void
   ) throws(BlockError) {
-    enter()
+    try enter()
     defer { gate.leave() }
     try ranges.withLock(locked, .exclusive) { () throws(BlockError) in
       guard !isReadOnly else {
@@ -148,9 +148,12 @@ package final class BlockNode: Sendable {
   /// A range that holds every byte, also those that a resize brings in.
   static let everything = ByteRange(at: 0, length: Int.max)
 
-  private func enter() {
+  /// Passes the gate; who does calls `gate.leave`. A node may be closed while a request waits.
+  private func enter() throws(BlockError) {
     gate.enter()
-    precondition(!state.withLock { $0.isClosed }, "use of a closed node")
+    guard state.withLock({ $0.isClosed }) else { return }
+    gate.leave()
+    throw BlockError(.notFound, "Node '\(name)' is closed", file: fileName)
   }
 
   private func noteChange(_ range: ByteRange) {

@@ -34,7 +34,7 @@ private struct RandomChain {
       let size = Int.random(in: 1...40, using: &random) * 512
       let clusterSize = 512 << Int.random(in: 0...3, using: &random)
       let layer = ScriptedLayer(
-        size: size, clusterSize: clusterSize, storage: PlainMemory(),
+        size: size, clusterSize: clusterSize, storage: MemoryStorage(),
         runsPerLookup: Int.random(in: 1...4, using: &random))
       var seen: [(layer: Int, byte: UInt8)] = (0..<size).map { at in
         at < below.count ? below[at] : (layers, 0)
@@ -101,7 +101,7 @@ private struct RandomChain {
 
   @Test("host offsets in the status lead to the guest's bytes")
   func hostOffsets() throws {
-    let memory = PlainMemory()
+    let memory = MemoryStorage()
     let layer = ScriptedLayer(size: 4096, clusterSize: 512, storage: memory)
     for cluster in [5, 2, 3] {
       try layer.script(cluster, .data(0), Array(repeating: UInt8(cluster), count: 512))
@@ -119,10 +119,10 @@ private struct RandomChain {
 
   @Test("a layer that is shorter than its overlay hides what a longer base holds there")
   func shortMiddle() throws {
-    let base = ScriptedLayer(size: 4096, clusterSize: 512, storage: PlainMemory())
+    let base = ScriptedLayer(size: 4096, clusterSize: 512, storage: MemoryStorage())
     for cluster in 0..<8 { try base.script(cluster, .data(0), Array(repeating: 7, count: 512)) }
-    let middle = ScriptedLayer(size: 1536, clusterSize: 512, storage: PlainMemory())
-    let top = ScriptedLayer(size: 4096, clusterSize: 512, storage: PlainMemory())
+    let middle = ScriptedLayer(size: 1536, clusterSize: 512, storage: MemoryStorage())
+    let top = ScriptedLayer(size: 4096, clusterSize: 512, storage: MemoryStorage())
     let chain = BackingChain([node(top), node(middle), node(base)])
     let seen = try guestBytes(chain, ByteRange(at: 0, length: 4096))
     #expect(seen == Array(repeating: 7, count: 1536) + Array(repeating: 0, count: 2560))
@@ -137,9 +137,9 @@ private struct RandomChain {
 
   @Test("a partial write takes the rest of its cluster from the layers below")
   func writesOverTheChain() throws {
-    let base = ScriptedLayer(size: 2048, clusterSize: 512, storage: PlainMemory())
+    let base = ScriptedLayer(size: 2048, clusterSize: 512, storage: MemoryStorage())
     try base.script(1, .data(0), Array(repeating: 3, count: 512))
-    let top = ScriptedLayer(size: 2048, clusterSize: 1024, storage: PlainMemory())
+    let top = ScriptedLayer(size: 2048, clusterSize: 1024, storage: MemoryStorage())
     let chain = BackingChain([node(top), node(base)])
     try [UInt8](repeating: 9, count: 100).withBytes { (span) throws(BlockError) in
       try chain.write(span, at: 1000)
@@ -151,10 +151,10 @@ private struct RandomChain {
 
   @Test("a view knows from metadata alone where it reads zero")
   func zeroViews() throws {
-    let base = ScriptedLayer(size: 2048, clusterSize: 512, storage: PlainMemory())
+    let base = ScriptedLayer(size: 2048, clusterSize: 512, storage: MemoryStorage())
     try base.script(0, .zero)
     try base.script(1, .data(0), Array(repeating: 0, count: 512))
-    let top = ScriptedLayer(size: 8192, clusterSize: 512, storage: PlainMemory())
+    let top = ScriptedLayer(size: 8192, clusterSize: 512, storage: MemoryStorage())
     let chain = BackingChain([node(top), node(base)])
     let view = try #require(chain.view(from: 1))
     #expect(try view.readsZero(ByteRange(at: 0, length: 512)))
@@ -165,7 +165,7 @@ private struct RandomChain {
 
   @Test("requests past the disk's end are refused")
   func outOfRange() throws {
-    let layer = ScriptedLayer(size: 1024, clusterSize: 512, storage: PlainMemory())
+    let layer = ScriptedLayer(size: 1024, clusterSize: 512, storage: MemoryStorage())
     let chain = BackingChain([node(layer)])
     for (at, length) in [(1024, 1), (0, 1025), (1 << 62, 1)] {
       let error = #expect(throws: BlockError.self) {

@@ -2,13 +2,14 @@ import BlockCore
 import BlockGraph
 import BlockRuntime
 import ImageFormats
+import TestSupport
 import Testing
 
 @Suite struct BlockNodeTests {
   private func scripted(
     size: Int = 8192, options: NodeOptions = NodeOptions()
   ) -> (BlockNode, ScriptedLayer) {
-    let layer = ScriptedLayer(size: size, clusterSize: 1024, storage: PlainMemory())
+    let layer = ScriptedLayer(size: size, clusterSize: 1024, storage: MemoryStorage())
     let node = BlockNode(
       name: "n", driverName: "scripted", image: layer, fileName: "n.img", device: DeviceKey(0),
       options: options)

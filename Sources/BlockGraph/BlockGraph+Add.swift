@@ -1,0 +1,84 @@
+package import BlockCore
+import BlockIO
+import BlockRuntime
+import ImageFormats
+
+extension BlockGraph {
+  /// Opens what `specification` describes, with everything below it, and puts it into the graph.
+  /// All or nothing. The top node needs a name, and only a client removes it again.
+  ///
+  /// Throws `invalidArgument` for names and settings, `notFound`, `permission`, `locked`,
+  /// `invalidImage`, `unsupported`, `io` and `readOnly` for what is opened, and `busy` where a
+  /// job, or `locked` where another node, uses a child in a way that does not go together.
+  package func add(_ specification: NodeSpecification) async throws(BlockError) -> BlockNode {
+    guard let name = specification.name else {
+      throw BlockError(.invalidArgument, "'node-name' must be specified for the root node")
+    }
+    let names = specification.names
+    try reserve(names.given)
+    defer { unreserve(names.given) }
+    let pins = try pin(specification, AccessSettings().applying(specification))
+    let children = names.referredTo.compactMap { self.node(named: $0) }
+    let opener = NodeOpener(
+      gate: gate,
+      existing: Dictionary(children.map { ($0.name, chain(from: $0)) }) { first, _ in first },
+      declaredReadOnly: Set(
+        children.map(\.name).filter { entries[$0]?.isDeclaredReadOnly ?? false }))
+    let opened = await lanes.perform(on: BlockGraph.openings) { () throws(BlockError) in
+      try opener.opening(specification)
+    }
+    if case .success(let opener) = opened {
+      opener.opened.forEach(insert)
+      for (file, isReadOnly) in opener.claimed {
+        update(file) { $0.settings.isReadOnly = isReadOnly }
+      }
+    }
+    pins.forEach(release)
+    if case .failure(let error) = opened {
+      for child in children { await unlockIfUnused(child) }
+      throw error
+    }
+    guard let node = node(named: name) else { preconditionFailure("the top was opened") }
+    return node
+  }
+
+  /// Which device a file lies on is known only when it is open; until then openings compete with
+  /// each other.
+  private static var openings: DeviceKey { DeviceKey(0) }
+
+  /// Holds the existing nodes that `specification` names as children, so that they stay, and stay
+  /// usable, until the edge from their parent is in the graph.
+  private func pin(
+    _ specification: NodeSpecification, _ settings: AccessSettings
+  ) throws(BlockError) -> [PermissionToken] {
+    var pins: [PermissionToken] = []
+    do {
+      try pin(specification, settings, into: &pins)
+    } catch {
+      pins.forEach(release)
+      throw error
+    }
+    return pins
+  }
+
+  private func pin(
+    _ specification: NodeSpecification, _ settings: AccessSettings,
+    into pins: inout [PermissionToken]
+  ) throws(BlockError) {
+    guard case .format(let format) = specification.driver else { return }
+    let below = format.backing.children.map { ($0, NodeUser.Role.backing, settings.forBacking) }
+    for (child, role, inherited) in [(format.file, .file, settings)] + below {
+      switch child {
+      case .inline(let inner): try pin(inner, inherited.applying(inner), into: &pins)
+      case .named(let name):
+        guard let node = node(named: name) else {
+          throw BlockError(.notFound, "Cannot find device='' nor node-name='\(name)'")
+        }
+        let permissions: NodePermissions =
+          role == .file && !settings.isReadOnly ? .writer : .edge
+        let parent = NodeUser.parent(node: specification.name ?? "", role: role)
+        pins.append(try acquire(node, permissions, for: parent))
+      }
+    }
+  }
+}

@@ -1,0 +1,90 @@
+package import BlockCore
+import BlockRuntime
+
+extension BlockGraph {
+  /// Closes a node that a client added, and the nodes below it that nobody else uses. An error of
+  /// closing is thrown after the node is gone.
+  ///
+  /// Throws `notFound`, and `busy` where a node above, or a job, uses it.
+  package func remove(named name: String) async throws(BlockError) {
+    try await edits.run { () async throws(BlockError) in
+      guard let entry = entries[name] else { throw BlockGraph.unknown(name) }
+      if let holder = holders(of: entry.node).first {
+        throw BlockError(.busy, "Node '\(name)' is busy: \(holder.user.reason)")
+      }
+      guard entry.isOwnedByClient else {
+        throw BlockError(.busy, "Node \(name) is not owned by the monitor")
+      }
+      try await close([entry.node])
+    }
+  }
+
+  /// Closes these nodes as far as they are there and nobody uses them, parents before children,
+  /// and what lies below them: for nodes that belonged to a job. Errors are left aside.
+  package func closeNodes(_ names: [String]) async {
+    await edits.run { () async throws(Never) in
+      var rest = names
+      while let index = rest.firstIndex(where: { isUnused($0) }) {
+        guard let node = node(named: rest.remove(at: index)) else { continue }
+        try? await close([node])
+      }
+    }
+  }
+
+  /// Closes every node, parents before children, whoever uses them: at the end of the process, when
+  /// there are no jobs any more. Returns the first error.
+  package func closeAll() async -> BlockError? {
+    await edits.run { () async throws(Never) -> BlockError? in
+      var first: BlockError?
+      while let node = allNodes.first(where: { parents(of: $0).isEmpty }) {
+        do throws(BlockError) {
+          try await close([node])
+        } catch {
+          first = first ?? error
+        }
+      }
+      return first
+    }
+  }
+
+  private func isUnused(_ name: String) -> Bool {
+    node(named: name).map { holders(of: $0).isEmpty } ?? false
+  }
+
+  /// Closes `nodes`, and then every node below that came with them and has no user left. All are
+  /// closed, whatever fails; the first error is thrown.
+  func close(_ nodes: [BlockNode]) async throws(BlockError) {
+    var first: BlockError?
+    var queue = nodes
+    while let node = queue.popLast() {
+      let below = [node.file, backing(of: node)].compactMap { $0 }
+      take(node.name)
+      if case .failure(let error) = await shut(node), first == nil { first = error }
+      for child in below where holders(of: child).isEmpty {
+        if let entry = entries[child.name], !entry.isOwnedByClient {
+          queue.append(child)
+        } else {
+          await unlockIfUnused(child)
+        }
+      }
+    }
+    if let first { throw first }
+  }
+
+  /// Lets go of the locks of a file node that a client added and nobody uses any more. Errors are
+  /// left aside: giving up locks cannot fail where taking them did not.
+  func unlockIfUnused(_ node: BlockNode) async {
+    guard node.file == nil, holders(of: node).isEmpty else { return }
+    _ = await lanes.perform(on: node.device) { () throws(BlockError) in
+      try node.setAccess(.unused)
+    }
+  }
+
+  /// Closes one node when its last request is done; requests that come later fail.
+  private func shut(_ node: BlockNode) async -> Result<Void, BlockError> {
+    await drain([node])
+    defer { node.gate.resume() }
+    let lane = Lane(label: "qblockd.close")
+    return await lane.perform { () throws(BlockError) in try node.close() }
+  }
+}

@@ -1,0 +1,201 @@
+package import BlockCore
+import BlockIO
+package import BlockRuntime
+package import ImageFormats
+
+/// The nodes by name, and the edges between them.
+///
+/// Nothing here waits for a disk: what must, runs on a lane while the caller is suspended. Changes
+/// that need quiet nodes go through one queue (`edits`), never two at a time.
+///
+/// Isolation: control plane.
+@ControlPlane
+package final class BlockGraph {
+  /// The policy for names of files.
+  package let gate: OpenGate
+  let lanes: LanePool
+  let edits = EditQueue()
+  private(set) var entries: [String: GraphEntry] = [:]
+  private var order: [String] = []
+  /// Names of nodes that are being opened.
+  private var reserved: Set<String> = []
+  private var lastToken = 0
+
+  /// An empty graph whose files pass `gate`. Blocking work runs on `lanes`.
+  package init(gate: OpenGate, lanes: LanePool = .shared) {
+    self.gate = gate
+    self.lanes = lanes
+  }
+
+  /// The node of this name.
+  package func node(named name: String) -> BlockNode? { entries[name]?.node }
+
+  /// Every node, in the order of addition.
+  package var allNodes: [BlockNode] { order.compactMap { entries[$0]?.node } }
+
+  /// The node that lies under `node` at this moment.
+  package func backing(of node: BlockNode) -> BlockNode? { entries[node.name]?.backing }
+
+  /// `top` and what lies under it at this moment.
+  package func chain(from top: BlockNode) -> BackingChain {
+    var nodes = [top]
+    while let next = nodes.last.flatMap({ backing(of: $0) }) { nodes.append(next) }
+    return BackingChain(nodes)
+  }
+
+  /// The nodes of which `node` is the backing node, in the order of addition.
+  package func overlays(of node: BlockNode) -> [BlockNode] {
+    allNodes.filter { backing(of: $0) === node }
+  }
+
+  /// The nodes that use `node` as their file or as their backing node, with their roles.
+  func parents(of node: BlockNode) -> [(node: BlockNode, role: NodeUser.Role)] {
+    allNodes.compactMap { parent in
+      if parent.file === node { return (parent, .file) }
+      return backing(of: parent) === node ? (parent, .backing) : nil
+    }
+  }
+
+  /// The layer of `chain` that a client means by a file's name: the name by which the layer was
+  /// opened, or by which its overlay's header knows it, or another spelling of the same path; a
+  /// relative one starts at the overlay's directory.
+  /// Naming a file so is `noteNamed`.
+  package func find(fileName: String, in chain: BackingChain) -> BlockNode? {
+    for (index, node) in chain.nodes.enumerated() {
+      let overlay = index > 0 ? chain.nodes[index - 1] : nil
+      let stored = overlay.flatMap { entries[$0.name]?.backingName }
+      let resolved = overlay.map { OpenGate.join(fileName, to: $0.fileName) } ?? fileName
+      guard
+        fileName == node.fileName || fileName == stored
+          || PathSpelling(resolved) == PathSpelling(node.fileName)
+      else { continue }
+      noteNamed(node)
+      return node
+    }
+    return nil
+  }
+
+  /// From now on a client has named the file of `node` itself, and so it may become writable.
+  package func noteNamed(_ node: BlockNode) {
+    update(node.file ?? node) { $0.origin = .client }
+  }
+
+  /// The name by which the header of `overlay` knew its backing file when it was last read or
+  /// written here.
+  package func backingName(of overlay: BlockNode) -> String? {
+    entries[overlay.name]?.backingName
+  }
+
+  // MARK: Permissions
+
+  /// Permission to use `node` as `permissions` say, for as long as the token is held. Edges of the
+  /// parents named `besides` do not stand in the way: whoever works on a whole chain takes each of
+  /// its nodes, and answers for the edges between them.
+  ///
+  /// Throws `busy` where a job, and `locked` where another node, stands in the way.
+  package func acquire(
+    _ node: BlockNode, _ permissions: NodePermissions, for user: NodeUser,
+    besides exempt: [BlockNode] = []
+  ) throws(BlockError) -> PermissionToken {
+    lastToken += 1
+    let token = PermissionToken(node: node.name, number: lastToken)
+    let newcomer = NodeHolder(user: user, permissions: permissions, token: token)
+    guard entries[node.name] != nil else { throw BlockGraph.unknown(node.name) }
+    for holder in holders(of: node, besides: exempt) {
+      try holder.admit(newcomer, to: node.name)
+    }
+    entries[node.name]?.holders.append(newcomer)
+    return token
+  }
+
+  /// Gives a permission back. The node's entry may be gone by now.
+  package func release(_ token: PermissionToken) {
+    entries[token.node]?.holders.removeAll { $0.token == token }
+  }
+
+  /// Throws `busy` where a job uses `node`.
+  package func requireNoJob(on node: BlockNode) throws(BlockError) {
+    for holder in entries[node.name]?.holders ?? [] {
+      if case .job = holder.user {
+        throw BlockError(.busy, "Node '\(node.name)' is busy: \(holder.user.reason)")
+      }
+    }
+  }
+
+  /// Everybody who uses `node`: those who hold a token, and the nodes above it.
+  func holders(of node: BlockNode, besides exempt: [BlockNode] = []) -> [NodeHolder] {
+    let edges = parents(of: node).filter { parent in !exempt.contains { $0 === parent.node } }
+    return (entries[node.name]?.holders ?? [])
+      + edges.map { parent in
+        let isWriter = parent.role == .file && !(entries[parent.node.name]?.isReadOnly ?? true)
+        return NodeHolder(
+          user: .parent(node: parent.node.name, role: parent.role),
+          permissions: isWriter ? .writer : .edge)
+      }
+  }
+
+  // MARK: Entries
+
+  /// Reserves `names` for nodes that are being opened. Throws `invalidArgument` for a name that is
+  /// malformed, taken, or there twice; then none is reserved.
+  func reserve(_ names: [String]) throws(BlockError) {
+    var seen: Set<String> = []
+    for name in names {
+      try NodeName.check(name)
+      guard entries[name] == nil, !reserved.contains(name), seen.insert(name).inserted else {
+        throw BlockError(.invalidArgument, "Duplicate nodes with node-name='\(name)'")
+      }
+    }
+    reserved.formUnion(seen)
+  }
+
+  /// Undoes `reserve`.
+  func unreserve(_ names: [String]) { reserved.subtract(names) }
+
+  /// Puts a node into the graph.
+  func insert(_ entry: GraphEntry) {
+    precondition(entries[entry.node.name] == nil, "names are reserved before nodes are opened")
+    entries[entry.node.name] = entry
+    order.append(entry.node.name)
+  }
+
+  /// Takes a node out of the graph.
+  func take(_ name: String) {
+    entries[name] = nil
+    order.removeAll { $0 == name }
+  }
+
+  /// Changes what the graph knows about a node; nothing happens where it is gone.
+  func update(_ node: BlockNode, _ change: (inout GraphEntry) -> Void) {
+    guard var entry = entries[node.name] else { return }
+    change(&entry)
+    entries[node.name] = entry
+  }
+
+  static func unknown(_ name: String) -> BlockError {
+    BlockError(.notFound, "Failed to find node with node-name='\(name)'")
+  }
+}
+
+/// What the graph knows about one node.
+///
+/// Isolation: value.
+struct GraphEntry {
+  let node: BlockNode
+  /// The node that lies under it.
+  var backing: BlockNode?
+  /// The name by which its header knows its backing file.
+  var backingName: String?
+  /// A client added it by itself, so only a client removes it.
+  let isOwnedByClient: Bool
+  /// A client said that it must not be written.
+  var isDeclaredReadOnly = false
+  /// Who named its file.
+  var origin: OpenGate.Origin
+  /// How it was opened; the read-only part is what holds at this moment.
+  var settings: AccessSettings
+  /// Who uses it, apart from the nodes above.
+  var holders: [NodeHolder] = []
+
+  var isReadOnly: Bool { settings.isReadOnly }
+}

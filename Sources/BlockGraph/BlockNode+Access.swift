@@ -1,0 +1,77 @@
+import BlockCore
+import BlockIO
+import ImageFormats
+
+/// What a format needs of the file below it.
+///
+/// Isolation: value.
+enum FileAccess: Hashable, Sendable {
+  /// Nobody uses the file: no lock.
+  case unused
+  /// Reads, and nobody else may write.
+  case reader
+  /// Reads, whoever writes.
+  case forceShare
+  /// Reads and writes, and nobody else may.
+  case writer
+}
+
+extension BlockNode {
+  /// The open file of a protocol node; nil for formats, and for storages that are no host files.
+  var hostFile: HostFile? { file == nil ? image.dataStorage as? HostFile : nil }
+
+  /// The host file at the bottom of the node.
+  var bottomFile: HostFile? { file?.bottomFile ?? hostFile }
+
+  /// Opens a protocol node's file, and locks it, as its user needs it. Where that fails nothing has
+  /// changed. The caller sees to it that no request is on its way. Lane.
+  func setAccess(_ access: FileAccess) throws(BlockError) {
+    let storage = image.dataStorage
+    switch access {
+    case .unused: try hostFile?.claim(.nothing)
+    case .reader, .forceShare:
+      try image.reopen(readOnly: true)
+      try storage.reopen(readOnly: true)
+      try hostFile?.claim(access == .reader ? .reader : .forceShare)
+    case .writer:
+      // The lock comes first: nobody may see a second writer, however briefly.
+      try hostFile?.claim(.writer)
+      do {
+        try storage.reopen(readOnly: false)
+        try image.reopen(readOnly: false)
+      } catch {
+        try hostFile?.claim(.reader)
+        throw error
+      }
+    }
+  }
+
+  /// Opens the node for writing, or for reading only, together with the file below it; waits for
+  /// the requests on their way. Where it fails, nothing has changed. Lane.
+  func reopen(readOnly: Bool) throws(BlockError) {
+    try withWholeImage { (image) throws(BlockError) in
+      guard image.isReadOnly != readOnly else { return }
+      guard let file else { return try setAccess(readOnly ? .reader : .writer) }
+      if readOnly {
+        try image.reopen(readOnly: true)
+        try file.setAccess(.reader)
+        return
+      }
+      try file.setAccess(.writer)
+      do throws(BlockError) {
+        try image.reopen(readOnly: false)
+      } catch {
+        try file.setAccess(.reader)
+        throw error
+      }
+    }
+  }
+
+  /// Flushes and lets go of the image, and of the file where the node is one. Requests that come
+  /// later fail. Lane.
+  func close() throws(BlockError) {
+    guard markClosed() else { return }
+    try image.close()
+    if file == nil { try image.dataStorage.close() }
+  }
+}

@@ -1,0 +1,116 @@
+/// What `blockdev-add` asks for: a node, and the nodes below it.
+///
+/// Isolation: value.
+package struct NodeSpecification: Hashable, Sendable {
+  /// What the node does.
+  package enum Driver: Hashable, Sendable {
+    /// The bytes of a host file or device, by the name that a client gave.
+    case file(FileSpecification)
+    /// An image in the bytes of another node.
+    case format(FormatSpecification)
+  }
+
+  /// The name in the graph; nil for a child that its parent alone knows.
+  package var name: String?
+  package var driver: Driver
+  /// Whether writes are refused; nil: as the parent, and `false` at the top.
+  package var isReadOnly: Bool?
+  /// Read-only instead of an error where writing is not allowed; nil: as the parent.
+  package var autoReadOnly: Bool?
+  /// Read although somebody else writes; nil: as the parent.
+  package var forceShare: Bool?
+  /// Past the page cache; nil: as the parent.
+  package var cacheDirect: Bool?
+  /// Nothing is made durable; nil: as the parent.
+  package var cacheNoFlush: Bool?
+  /// What becomes of guest writes that discard, or are zero.
+  package var options: NodeOptions
+
+  /// A node that takes everything else from its parent or from the defaults.
+  package init(name: String? = nil, _ driver: Driver, options: NodeOptions = NodeOptions()) {
+    self.name = name
+    self.driver = driver
+    self.options = options
+  }
+
+  /// The names that this node and all below it are to have, and those that they refer to.
+  var names: (given: [String], referredTo: [String]) {
+    var given = name.map { [$0] } ?? []
+    var referredTo: [String] = []
+    guard case .format(let format) = driver else { return (given, referredTo) }
+    for child in [format.file] + format.backing.children {
+      switch child {
+      case .named(let name): referredTo.append(name)
+      case .inline(let specification):
+        given += specification.names.given
+        referredTo += specification.names.referredTo
+      }
+    }
+    return (given, referredTo)
+  }
+}
+
+/// A host file or device.
+///
+/// Isolation: value.
+package struct FileSpecification: Hashable, Sendable {
+  /// What the name must stand for.
+  package enum Kind: String, Hashable, Sendable {
+    case file
+    case hostDevice = "host_device"
+  }
+
+  package var kind: Kind
+  /// The name as the client gave it.
+  package var fileName: String
+
+  package init(_ kind: Kind, _ fileName: String) {
+    self.kind = kind
+    self.fileName = fileName
+  }
+}
+
+/// An image in a format.
+///
+/// Isolation: value.
+package struct FormatSpecification: Hashable, Sendable {
+  /// The formats that there are.
+  package enum Format: String, Hashable, Sendable, CaseIterable { case qcow2, raw }
+
+  /// A node below, described in place or there already.
+  package indirect enum Child: Hashable, Sendable {
+    case inline(NodeSpecification)
+    case named(String)
+  }
+
+  /// What lies under the image.
+  package enum Backing: Hashable, Sendable {
+    /// What the image's header names, opened read-only.
+    case fromHeader
+    /// Nothing, whatever the header says.
+    case none
+    /// This node, whatever the header says.
+    case node(Child)
+
+    var children: [Child] { if case .node(let child) = self { [child] } else { [] } }
+  }
+
+  package var format: Format
+  package var file: Child
+  package var backing: Backing
+  /// The format of the backing file where its header names one without a format.
+  package var backingFormat: Format?
+  /// Open an image with persistent bitmaps for writing, and so lose them.
+  package var dropBitmaps: Bool
+
+  package init(
+    _ format: Format, file: Child, backing: Backing = .fromHeader, backingFormat: Format? = nil,
+    dropBitmaps: Bool = false
+  ) {
+    self.format = format
+    self.file = file
+    self.backing = backing
+    self.backingFormat = backingFormat
+    self.dropBitmaps = dropBitmaps
+  }
+}

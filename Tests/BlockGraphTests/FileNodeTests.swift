@@ -1,0 +1,106 @@
+import BlockCore
+import BlockGraph
+import BlockRuntime
+import TestSupport
+import Testing
+
+@Suite @ControlPlane struct FileNodeTests {
+  private func file(_ fixture: GraphFixture, readOnly: Bool? = nil) -> NodeSpecification {
+    var made = NodeSpecification(name: "f", .file(FileSpecification(.file, fixture.path("a"))))
+    made.isReadOnly = readOnly
+    return made
+  }
+
+  private func image(_ name: String, readOnly: Bool? = nil) -> NodeSpecification {
+    var made = NodeSpecification(
+      name: name, .format(FormatSpecification(.qcow2, file: .named("f"))))
+    made.isReadOnly = readOnly
+    return made
+  }
+
+  @Test("a file node holds nobody off until a format uses it, and again when that is gone")
+  func locksFollowUse() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    _ = try await fixture.graph.add(file(fixture))
+    #expect(try fixture.isFree("a"))
+    let node = try await fixture.graph.add(image("q"))
+    #expect(!node.isReadOnly)
+    #expect(try !fixture.isFree("a", readOnly: true))
+    try await fixture.graph.remove(named: "q")
+    #expect(try fixture.isFree("a"))
+    _ = try await fixture.graph.add(image("r", readOnly: true))
+    #expect(try fixture.isFree("a", readOnly: true))
+    #expect(try !fixture.isFree("a"))
+  }
+
+  @Test("a second format over a file gets on with a reader, never with a writer")
+  func sharing() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    _ = try await fixture.graph.add(file(fixture))
+    _ = try await fixture.graph.add(image("q", readOnly: true))
+    _ = try await fixture.graph.add(image("r", readOnly: true))
+    #expect(
+      await fixture.refusal(image("w"))?.message
+        == "Permission conflict on node 'f': permissions 'write, resize' are both required by "
+        + "node 'w' (uses node 'f' as 'file' child) and unshared by "
+        + "node 'q' (uses node 'f' as 'file' child)")
+    try await fixture.graph.remove(named: "q")
+    #expect(try !fixture.isFree("a"))
+    try await fixture.graph.remove(named: "r")
+    _ = try await fixture.graph.add(image("w"))
+  }
+
+  @Test("a file declared read-only is not written, and auto-read-only makes do with it")
+  func declaredReadOnly() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    _ = try await fixture.graph.add(file(fixture, readOnly: true))
+    #expect(await fixture.refusal(image("q"))?.message == "Block node 'f' is read-only")
+    #expect(try fixture.isFree("a"))
+    var auto = image("q")
+    auto.autoReadOnly = true
+    let node = try await fixture.graph.add(auto)
+    #expect(node.isReadOnly)
+    let error = await #expect(throws: BlockError.self) {
+      try await fixture.graph.reopen(node, readOnly: false)
+    }
+    #expect(error?.message == "Block node 'f' is read-only")
+  }
+
+  @Test("a node that is no file cannot be the file of a format")
+  func formatOverFormat() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    _ = try await fixture.graph.add(fixture.image("f", "a", readOnly: true))
+    #expect(await fixture.refusal(image("q", readOnly: true))?.code == .unsupported)
+  }
+
+  @Test("a failed opening leaves the locks of the file's other users alone")
+  func failureKeepsLocks() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a", backing: "missing")
+    _ = try await fixture.graph.add(file(fixture))
+    var alone = image("q", readOnly: true)
+    alone.driver = .format(FormatSpecification(.qcow2, file: .named("f"), backing: .none))
+    _ = try await fixture.graph.add(alone)
+    #expect(await fixture.refusal(image("r", readOnly: true)) != nil)
+    #expect(try !fixture.isFree("a"))
+  }
+
+  @Test("a file node shows the file's bytes and its present length")
+  func showsBytes() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    let node = try await fixture.graph.add(file(fixture))
+    let seen = try guestBytes(BackingChain([node]), ByteRange(at: 0, length: 4))
+    #expect(seen == [0x51, 0x46, 0x49, 0xFB])
+    let before = try await fixture.graph.facts(of: node)[0]
+    #expect(before.virtualSize == (try fixture.directory.read("a").count.roundedUp(to: 512)))
+    try fixture.fill("a", 1, 0, 512 << 10)
+    let after = try await fixture.graph.facts(of: node)[0]
+    #expect(after.virtualSize > before.virtualSize)
+    #expect(after.driver == "file" && after.fileName == fixture.path("a"))
+  }
+}

@@ -1,0 +1,81 @@
+import BlockCore
+import BlockIO
+import Glibc
+import ImageFormats
+import TestSupport
+import Testing
+
+@Suite struct OpenGateTests {
+  @Test("names inside images that are no plain paths are refused, and shown escaped")
+  func names() {
+    for (name, part) in [
+      ("json:{\"driver\":\"null-co\"}", "'json:' name"), ("nbd://host/x", "a protocol"),
+      ("file:x", "a protocol"), ("", "an empty name"), ("a\0b", #"control byte \x00"#),
+      ("a\u{1B}[2Jb", #"control byte \x1b"#), ("a\nb", #"'a\x0ab'"#), ("a\u{7F}", #"\x7f"#),
+    ] {
+      let error = #expect(throws: BlockError.self) {
+        try OpenGate.path(ofBacking: name, namedBy: "/d/top")
+      }
+      #expect(error?.message.contains(part) == true, "\(error?.message ?? "")")
+      #expect(error?.message.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } == true)
+    }
+  }
+
+  @Test("relative names start at the overlay's directory", arguments: [
+    ("base", "/d/top", "/d/base"), ("../b", "/d/e/top", "/d/e/../b"), ("/x", "/d/top", "/x"),
+    ("base", "top", "base"), ("./a:b", "/d/top", "/d/./a:b"), ("s/a:b", "top", "s/a:b"),
+  ])
+  func paths(name: String, image: String, path: String) throws {
+    #expect(try OpenGate.path(ofBacking: name, namedBy: image) == path)
+  }
+
+  @Test("roots bind every name, wherever a link or a '..' leads")
+  func roots() throws {
+    let outside = try TemporaryDirectory()
+    let secret = try outside.write([1], to: "secret")
+    let inside = try TemporaryDirectory()
+    try inside.write([2], to: "image")
+    #expect(mkdir(inside.file("sub"), 0o700) == 0)
+    #expect(symlink(secret, inside.file("out")) == 0)
+    #expect(symlink("../image", inside.file("sub/in")) == 0)
+    let gate = try OpenGate(roots: [inside.path + "/"])
+    let readOnly = HostFileOptions(isReadOnly: true)
+    for name in ["image", "sub/in", "sub/../image"] {
+      let file = try gate.open(inside.file(name), .image, readOnly)
+      #expect(try file.size() == 1)
+      try file.close()
+    }
+    let parent = outside.path.split(separator: "/").last ?? ""
+    for name in [
+      secret, inside.file("out"), inside.file("../\(parent)/secret"), inside.path + "x/image",
+      "image", "/proc/self/exe", "/dev/null",
+    ] {
+      let error = #expect(throws: BlockError.self) { try gate.open(name, .client, readOnly) }
+      #expect(error?.code == .permission, "\(name): \(error?.message ?? "")")
+    }
+    #expect(gate.allowsWriting(.image))
+  }
+
+  @Test("without roots any file opens, but one that only an image named never for writing")
+  func noRoots() throws {
+    let directory = try TemporaryDirectory()
+    let path = try directory.write([1], to: "a")
+    let gate = try OpenGate(roots: [])
+    try gate.open(path, .client, HostFileOptions()).close()
+    try gate.open(path, .image, HostFileOptions(isReadOnly: true)).close()
+    let error = #expect(throws: BlockError.self) {
+      try gate.open(path, .image, HostFileOptions())
+    }
+    #expect(error?.code == .permission)
+    #expect(!gate.allowsWriting(.image))
+  }
+
+  @Test("a root must be a directory that is there, by its absolute path")
+  func badRoots() throws {
+    let directory = try TemporaryDirectory()
+    let file = try directory.write([], to: "file")
+    for root in [file, directory.file("none"), "relative", ""] {
+      #expect(throws: BlockError.self) { try OpenGate(roots: [root]) }
+    }
+  }
+}
