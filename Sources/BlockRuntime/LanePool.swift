@@ -1,0 +1,149 @@
+package import BlockCore
+import Synchronization
+
+/// Which lanes a step competes for: the device that holds the bytes.
+///
+/// Isolation: value.
+package struct DeviceKey: Hashable, Sendable {
+  /// `st_dev` of a file, `st_rdev` of a block device.
+  package let number: UInt64
+
+  package init(_ number: UInt64) { self.number = number }
+}
+
+/// The blocking threads of the process, shared out so that a stuck disk starves only itself.
+///
+/// A step is one bounded piece of blocking work. Steps of one key start in the order in which they
+/// were given; keys take turns. A key never has more than its budget of steps running at once, and
+/// all keys together never more than the pool has lanes: a step that must wait waits in a list and
+/// costs no thread. A step that wants to pause ends, and is given again later.
+///
+/// Isolation: any thread; state behind `state`.
+package final class LanePool: Sendable {
+  package typealias Step = @Sendable () -> Void
+
+  /// The pool of the process.
+  package static let shared = LanePool(lanes: Limits.lanes, budget: Limits.lanesPerDevice)
+
+  private let lanes: Int
+  private let budget: Int
+  private let state = Mutex(State())
+
+  /// A pool of `lanes` lanes of which one key gets at most `budget`. Programs use `shared`: two
+  /// pools together could pass Dispatch's thread limit.
+  package init(lanes: Int, budget: Int) {
+    precondition(lanes > 0 && budget > 0)
+    self.lanes = lanes
+    self.budget = budget
+  }
+
+  /// Runs `step` as soon as `key` has a lane for it, and returns at once.
+  package func run(on key: DeviceKey, _ step: @escaping Step) {
+    let start = state.withLock { state -> (Lane, Turn)? in
+      state.add(step, of: key, budget: budget)
+      guard let lane = state.takeLane(limit: lanes) else { return nil }
+      guard let turn = state.nextTurn(budget: budget) else {
+        state.idle.append(lane)
+        return nil
+      }
+      return (lane, turn)
+    }
+    guard let (lane, turn) = start else { return }
+    lane.run { self.serve(turn, on: lane) }
+  }
+
+  /// Runs `work` as a step of `key` while the caller is suspended: one hop down, one up.
+  package func perform<T: Sendable>(
+    on key: DeviceKey, _ work: @escaping @Sendable () throws(BlockError) -> T
+  ) async -> Result<T, BlockError> {
+    await withCheckedContinuation { continuation in
+      run(on: key) { continuation.resume(returning: Result(catching: work)) }
+    }
+  }
+
+  /// Runs `first`, and then whatever may start next, until nothing may. One step that ends makes
+  /// room for at most one that waits, so no other lane has to be woken.
+  private func serve(_ first: Turn, on lane: Lane) {
+    var turn = first
+    while true {
+      turn.step()
+      let ended = turn.key
+      let next = state.withLock { state -> Turn? in
+        state.end(of: ended, budget: budget)
+        let next = state.nextTurn(budget: budget)
+        if next == nil { state.idle.append(lane) }
+        return next
+      }
+      guard let next else { return }
+      turn = next
+    }
+  }
+
+  /// One step whose turn has come.
+  private struct Turn: Sendable {
+    let key: DeviceKey
+    let step: Step
+  }
+
+  /// The steps of one key.
+  private struct Device {
+    var waiting = Fifo<Step>()
+    var running = 0
+    /// Whether the key stands in `State.line`.
+    var inLine = false
+  }
+
+  private struct State {
+    /// Keys that have a step running or waiting.
+    var devices: [DeviceKey: Device] = [:]
+    /// Keys that could start a step if they had a lane, in the order of their turns.
+    var line = Fifo<DeviceKey>()
+    /// Lanes without work; the last one used is used next, for its thread may still be there.
+    var idle: [Lane] = []
+    /// How many lanes there are.
+    var created = 0
+
+    /// A lane without work, made on the spot while there are fewer than `limit`.
+    mutating func takeLane(limit: Int) -> Lane? {
+      if let lane = idle.popLast() { return lane }
+      guard created < limit else { return nil }
+      created += 1
+      return Lane(label: "qblockd.lane.\(created)")
+    }
+
+    /// Queues a step behind the others of its key.
+    mutating func add(_ step: @escaping Step, of key: DeviceKey, budget: Int) {
+      devices[key, default: Device()].waiting.append(step)
+      enterLine(key, budget: budget)
+    }
+
+    /// Takes the step whose turn it is and counts it as running.
+    mutating func nextTurn(budget: Int) -> Turn? {
+      guard let key = line.popFirst(), let step = devices[key]?.waiting.popFirst() else {
+        return nil
+      }
+      devices[key]?.inLine = false
+      devices[key]?.running += 1
+      enterLine(key, budget: budget)
+      return Turn(key: key, step: step)
+    }
+
+    /// Counts a step of `key` as done; a key without steps is forgotten.
+    mutating func end(of key: DeviceKey, budget: Int) {
+      devices[key]?.running -= 1
+      enterLine(key, budget: budget)
+      if let device = devices[key], device.running == 0, device.waiting.isEmpty {
+        devices[key] = nil
+      }
+    }
+
+    /// Puts `key` at the end of the line if it could start a step and is not there yet.
+    private mutating func enterLine(_ key: DeviceKey, budget: Int) {
+      guard let device = devices[key], !device.inLine, !device.waiting.isEmpty,
+        device.running < budget
+      else { return }
+      devices[key]?.inLine = true
+      line.append(key)
+    }
+  }
+}

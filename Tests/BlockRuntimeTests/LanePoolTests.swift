@@ -1,0 +1,148 @@
+import BlockCore
+import BlockRuntime
+import Dispatch
+import Synchronization
+import Testing
+
+@Suite struct LanePoolTests {
+  @Test("64 steps stuck on one device do not keep another device waiting")
+  func stuckDevice() {
+    let pool = LanePool(lanes: 64, budget: 8)
+    let release = DispatchSemaphore(value: 0)
+    let ended = DispatchGroup()
+    for _ in 0..<64 { pool.run(on: stuck, in: ended) { release.wait() } }
+
+    let others = DispatchGroup()
+    for _ in 0..<100 { pool.run(on: healthy, in: others) {} }
+    others.wait()
+
+    for _ in 0..<64 { release.signal() }
+    ended.wait()
+  }
+
+  @Test("a device never has more than its budget of steps running, and all of its budget")
+  func budget() {
+    let pool = LanePool(lanes: 16, budget: 3)
+    let running = DispatchSemaphore(value: 0)
+    let release = DispatchSemaphore(value: 0)
+    let ended = DispatchGroup()
+    let gauge = Box(Gauge())
+    for _ in 0..<20 {
+      pool.run(on: stuck, in: ended) {
+        gauge.value.enter()
+        running.signal()
+        release.wait()
+        gauge.value.leave()
+      }
+    }
+    for _ in 0..<3 { running.wait() }
+    for _ in 0..<20 { release.signal() }
+    ended.wait()
+    #expect(gauge.value.highest == 3)
+  }
+
+  @Test("all devices together never have more steps running than there are lanes")
+  func total() {
+    let pool = LanePool(lanes: 4, budget: 3)
+    let running = DispatchSemaphore(value: 0)
+    let release = DispatchSemaphore(value: 0)
+    let ended = DispatchGroup()
+    let gauge = Box(Gauge())
+    for device in 0..<10 {
+      for _ in 0..<5 {
+        pool.run(on: DeviceKey(UInt64(device)), in: ended) {
+          gauge.value.enter()
+          running.signal()
+          release.wait()
+          gauge.value.leave()
+        }
+      }
+    }
+    for _ in 0..<4 { running.wait() }
+    for _ in 0..<50 { release.signal() }
+    ended.wait()
+    #expect(gauge.value.highest == 4)
+  }
+
+  @Test("with one lane, the steps of a device keep their order and devices take turns")
+  func turns() {
+    let pool = LanePool(lanes: 1, budget: 1)
+    let release = DispatchSemaphore(value: 0)
+    let ended = DispatchGroup()
+    let log = Box(Mutex([String]()))
+    pool.run(on: DeviceKey(0), in: ended) { release.wait() }
+    for step in 1...3 {
+      for device in 1...2 {
+        pool.run(on: DeviceKey(UInt64(device)), in: ended) {
+          log.value.withLock { $0.append("\(device).\(step)") }
+        }
+      }
+    }
+    release.signal()
+    ended.wait()
+    #expect(log.value.withLock { $0 } == ["1.1", "2.1", "1.2", "2.2", "1.3", "2.3"])
+  }
+
+  @Test("10,000 queued steps all run, and a step may queue the next one")
+  func many() {
+    let pool = LanePool(lanes: 4, budget: 2)
+    let ended = DispatchGroup()
+    let count = Box(Atomic(0))
+    for step in 0..<10_000 {
+      pool.run(on: DeviceKey(UInt64(step % 7)), in: ended) {
+        pool.run(on: DeviceKey(UInt64(step % 5)), in: ended) {
+          count.value.add(1, ordering: .relaxed)
+        }
+      }
+    }
+    ended.wait()
+    let total = count.value.load(ordering: .relaxed)
+    #expect(total == 10_000)
+  }
+
+  @Test("an awaited step answers the control plane with its value or its error")
+  @ControlPlane func perform() async {
+    let value = await LanePool.shared.perform(on: healthy) { () throws(BlockError) in 7 }
+    ControlPlane.preconditionIsolated()
+    #expect(value == .success(7))
+    let failure = BlockError(.io, "Input/output error", errno: 5)
+    let error = await LanePool.shared.perform(on: healthy) { () throws(BlockError) -> Int in
+      throw failure
+    }
+    #expect(error == .failure(failure))
+    let alone = await Lane(label: "test").perform { () throws(BlockError) in 8 }
+    #expect(alone == .success(8))
+  }
+}
+
+private let stuck = DeviceKey(1)
+private let healthy = DeviceKey(2)
+
+extension LanePool {
+  /// Runs `step`, which `group` then counts.
+  fileprivate func run(
+    on key: DeviceKey, in group: DispatchGroup, _ step: @escaping @Sendable () -> Void
+  ) {
+    group.enter()
+    run(on: key) {
+      step()
+      group.leave()
+    }
+  }
+}
+
+/// How many are inside at once, and the most that ever were.
+private final class Gauge: Sendable {
+  private let state = Mutex((now: 0, highest: 0))
+
+  var highest: Int { state.withLock { $0.highest } }
+
+  func enter() {
+    state.withLock { state in
+      state.now += 1
+      state.highest = max(state.highest, state.now)
+    }
+  }
+
+  func leave() { state.withLock { $0.now -= 1 } }
+}
