@@ -46,6 +46,7 @@ package final class DirectoryRoot: Sendable {
 
   private func relative(_ path: FileName) -> FileName? {
     let slash = UInt8(ascii: "/")
+    if path == name { return try? FileName(".") }
     let prefix = name.bytes == [slash] ? name.bytes : name.bytes + [slash]
     guard path.bytes.starts(with: prefix) else { return nil }
     return try? FileName(bytes: Array(path.bytes.dropFirst(prefix.count).drop { $0 == slash }))

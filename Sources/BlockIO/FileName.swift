@@ -33,6 +33,12 @@ package struct FileName: Hashable, Sendable {
     return FileName(known: parent ?? [UInt8(ascii: ".")])
   }
 
+  /// What follows the last slash.
+  var lastComponent: ArraySlice<UInt8> {
+    let slash = bytes.lastIndex(of: UInt8(ascii: "/"))
+    return bytes[(slash.map { $0 + 1 } ?? 0)...]
+  }
+
   private init(known bytes: [UInt8]) { self.bytes = bytes }
 
   /// `bytes` as text that can do no harm on a terminal or in a log.

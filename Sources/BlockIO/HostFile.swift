@@ -98,21 +98,23 @@ extension HostFile {
   }
 
   /// Opens `name` for writing, and makes an empty file where there is none. A file that exists
-  /// keeps its bytes: its lock comes before anything happens to it. Fails as `open` does.
+  /// keeps its bytes: its lock comes before anything happens to it. `root` binds the name, and what
+  /// its directory stands for, as with `open`. Fails as `open` does.
   ///
   /// The new name is durable when this returns; what is in the file only after a flush.
   package static func create(
-    _ name: FileName, _ options: HostFileOptions = .init()
+    _ name: FileName, beneath root: DirectoryRoot? = nil, _ options: HostFileOptions = .init()
   ) throws(BlockError) -> HostFile {
     do {
-      _ = try OpenFile.make(name)
-      try OpenFile.syncDirectory(of: name)
+      let directory = name.directory
+      let found = if let root { try root.find(directory) } else { try OpenFile.find(directory) }
+      try OpenFile.make(name, in: found)
     } catch let error where error.errno == EEXIST {
-      return try open(name, options)
+      return try open(name, beneath: root, options)
     } catch {
       throw error.prefixed("Could not create '\(name.text)'")
     }
-    return try open(name, options)
+    return try open(name, beneath: root, options)
   }
 
   /// Takes over `descriptor`, opened by somebody else for reading, or for reading and writing; it

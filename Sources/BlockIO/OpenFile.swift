@@ -34,22 +34,20 @@ final class OpenFile: Sendable {
     return OpenFile(owning: descriptor, name: name.text)
   }
 
-  /// Makes an empty file that only its owner may write; fails with `EEXIST` if there is one.
-  static func make(_ name: FileName) throws(BlockError) -> OpenFile {
-    let descriptor = try SystemCall.run(on: name.text) {
-      unsafe name.withCString { unsafe open($0, O_RDWR | O_CREAT | O_EXCL | safeFlags, 0o644) }
+  /// Makes the empty file `name` in `directory`, the one that the name stands in, and makes the new
+  /// name durable; fails with `EEXIST` if there is one, be it a symbolic link.
+  static func make(_ name: FileName, in directory: OpenFile) throws(BlockError) {
+    let place = "/proc/self/fd/\(directory.descriptor)"
+    let path = try FileName(bytes: Array("\(place)/".utf8) + name.lastComponent)
+    let made = try SystemCall.run(on: name.text) {
+      unsafe path.withCString { unsafe open($0, O_RDWR | O_CREAT | O_EXCL | safeFlags, 0o644) }
     }
-    return OpenFile(owning: descriptor, name: name.text)
-  }
-
-  /// Makes the name durable: the entry of `name` in its directory.
-  static func syncDirectory(of name: FileName) throws(BlockError) {
-    let directory = name.directory
-    let descriptor = try SystemCall.run(on: directory.text) {
-      unsafe directory.withCString { unsafe open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    _ = OpenFile(owning: made, name: name.text)
+    let readable = try SystemCall.run(on: directory.name) {
+      unsafe open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     }
-    let file = OpenFile(owning: descriptor, name: directory.text)
-    try SystemCall.run(on: file.name) { fsync(file.descriptor) }
+    let synced = OpenFile(owning: readable, name: directory.name)
+    try SystemCall.run(on: synced.name) { fsync(synced.descriptor) }
   }
 
   /// Opens the same file again, whatever its name stands for by now.

@@ -49,6 +49,15 @@ package struct OpenGate: Sendable {
     return try HostFile.open(file, beneath: try root(for: file), options)
   }
 
+  /// Opens the file `name`, which a client named, for writing, and makes an empty one where there is
+  /// none. Throws what `open` throws.
+  package func create(
+    _ name: String, _ options: HostFileOptions = HostFileOptions()
+  ) throws(BlockError) -> HostFile {
+    let file = try FileName(name)
+    return try HostFile.create(file, beneath: try root(for: file), options)
+  }
+
   /// Which file `name` stands for; what the roots do not let through has no answer but an error.
   package func identity(of name: String) throws(BlockError) -> FileIdentity {
     let file = try FileName(name)

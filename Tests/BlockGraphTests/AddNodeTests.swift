@@ -57,7 +57,8 @@ import Testing
     holder.release()
   }
 
-  @Test("a header that names a backing file without a format is refused, unless the client tells it")
+  @Test(
+    "a header that names a backing file without a format is refused, unless the client tells it")
   func undeclaredFormat() async throws {
     let fixture = try GraphFixture()
     try fixture.create("base")

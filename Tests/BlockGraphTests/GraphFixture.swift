@@ -47,7 +47,8 @@ struct GraphFixture {
   /// A qcow2 node over an inline file node.
   nonisolated func image(
     _ name: String, _ file: String, readOnly: Bool? = nil,
-    _ format: FormatSpecification.Format = .qcow2, backing: FormatSpecification.Backing = .fromHeader,
+    _ format: FormatSpecification.Format = .qcow2,
+    backing: FormatSpecification.Backing = .fromHeader,
     backingFormat: FormatSpecification.Format? = nil
   ) -> NodeSpecification {
     let below = NodeSpecification(.file(FileSpecification(.file, path(file))))

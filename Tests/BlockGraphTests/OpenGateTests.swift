@@ -21,10 +21,12 @@ import Testing
     }
   }
 
-  @Test("relative names start at the overlay's directory", arguments: [
-    ("base", "/d/top", "/d/base"), ("../b", "/d/e/top", "/d/e/../b"), ("/x", "/d/top", "/x"),
-    ("base", "top", "base"), ("./a:b", "/d/top", "/d/./a:b"), ("s/a:b", "top", "s/a:b"),
-  ])
+  @Test(
+    "relative names start at the overlay's directory",
+    arguments: [
+      ("base", "/d/top", "/d/base"), ("../b", "/d/e/top", "/d/e/../b"), ("/x", "/d/top", "/x"),
+      ("base", "top", "base"), ("./a:b", "/d/top", "/d/./a:b"), ("s/a:b", "top", "s/a:b"),
+    ])
   func paths(name: String, image: String, path: String) throws {
     #expect(try OpenGate.path(ofBacking: name, namedBy: image) == path)
   }
@@ -54,6 +56,26 @@ import Testing
       #expect(error?.code == .permission, "\(name): \(error?.message ?? "")")
     }
     #expect(gate.allowsWriting(.image))
+  }
+
+  @Test("a new file is made inside a root only, wherever a link leads")
+  func creates() throws {
+    let outside = try TemporaryDirectory()
+    let inside = try TemporaryDirectory()
+    #expect(mkdir(inside.file("sub"), 0o700) == 0)
+    #expect(symlink("sub", inside.file("in")) == 0)
+    #expect(symlink(outside.path, inside.file("out")) == 0)
+    #expect(symlink(outside.file("b"), inside.file("dangling")) == 0)
+    let gate = try OpenGate(roots: [inside.path])
+    for name in ["a", "sub/b", "in/c", "sub/../d"] {
+      try gate.create(inside.file(name)).close()
+      #expect(try inside.read(name).isEmpty)
+    }
+    #expect(try inside.read("sub/c").isEmpty)
+    for name in [outside.file("a"), inside.file("out/a"), inside.file("dangling"), "a"] {
+      #expect(throws: BlockError.self, "\(name)") { try gate.create(name) }
+    }
+    for name in ["a", "b"] { #expect(throws: (any Error).self) { try outside.read(name) } }
   }
 
   @Test("without roots any file opens, but one that only an image named never for writing")
