@@ -1,4 +1,5 @@
 import BlockCore
+import TestSupport
 import Testing
 
 @testable import BlockJobs
@@ -67,7 +68,7 @@ struct CopyPlanTests {
   @Test("scattered runs keep the plan small, and none is lost", arguments: [3, 64, 1000])
   func thinning(most: Int) {
     var plan = CopyPlan(joining: 0, most: most)
-    var generator = SplitMix(state: 7)
+    var generator = SeededGenerator(seed: 7)
     var (runs, end): ([ByteRange], Int) = ([], 0)
     for _ in 0..<5000 {
       let run = Self.range(end + Int.random(in: 1...9000, using: &generator), 512)

@@ -1,4 +1,5 @@
 import BlockCore
+import TestSupport
 import Testing
 
 @testable import BlockJobs
@@ -188,7 +189,7 @@ struct JobStateMachineTests {
 
   @Test("a random life never leaves the table", arguments: 0..<200)
   func randomLives(seed: Int) {
-    var generator = SplitMix(state: UInt64(seed))
+    var generator = SeededGenerator(seed: UInt64(seed))
     var machine = JobStateMachine(id: "j", device: "j", canComplete: true)
     var seen: [JobStatus] = [.undefined] + machine.create() + machine.start()
     for _ in 0..<60 where !machine.isConcluded {
@@ -221,21 +222,9 @@ struct JobStateMachineTests {
     }
     for bad in ["", "1bad id", "#x", "-a", "ä", "a b", "a\u{0}"] {
       #expect(
-        Self.sentence { () throws(BlockError) in try JobID.check(bad) } == "Invalid job ID '\(bad)'")
+        Self.sentence { () throws(BlockError) in try JobID.check(bad) }
+          == "Invalid job ID '\(bad)'")
     }
     #expect(JobID.inUse("j").message == "Job ID 'j' already in use")
-  }
-}
-
-/// SplitMix64: random numbers that a seed repeats.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -55,8 +55,8 @@ package final class CommitJob: JobBody {
   private var top: BlockNode { source.chain.top }
   private var base: BlockNode { source.chain.nodes[source.base] }
 
-  /// Takes what the job `id` needs of the graph. Throws `busy` and `locked` where somebody stands in
-  /// the way, `invalidArgument` for what makes no sense.
+  /// Takes what the job `id` needs of the graph. Throws `busy` and `locked` where somebody stands
+  /// in the way, `invalidArgument` for what makes no sense.
   package init(
     _ request: Request, id: String, graph: BlockGraph, memory: CommitMemory
   ) throws(BlockError) {
@@ -70,7 +70,7 @@ package final class CommitJob: JobBody {
     emptiesTop = request.emptiesTop
     link = BackingLink(
       name: request.backingFile ?? base.fileName,
-      format: base.file == nil ? "raw" : base.driverName)
+      format: base.image.format)
     claims = NodeClaims(graph, id: id, type: .commit)
     firstGeneration = base.writeGeneration
     tracker = canComplete && !top.isReadOnly ? CommitJob.tracker(of: top) : nil

@@ -5,7 +5,8 @@ package import BlockRuntime
 import ImageFormats
 import Synchronization
 
-/// Finds the first byte at which two disks differ. Where one is longer, the rest of it must be zero.
+/// Finds the first byte at which two disks differ. Where one is longer, the rest of it must be
+/// zero.
 ///
 /// Isolation: control plane.
 @ControlPlane

@@ -22,8 +22,8 @@ package final class MakeEmptyJob: JobBody {
   private let compares: Bool
   private let claims: NodeClaims
 
-  /// Takes what the job `id` needs of the graph. Throws `busy` and `locked` where somebody stands in
-  /// the way.
+  /// Takes what the job `id` needs of the graph. Throws `busy` and `locked` where somebody stands
+  /// in the way.
   package init(
     _ chain: BackingChain, mode: EmptyMode, force: Bool, id: String, graph: BlockGraph,
     memory: CommitMemory

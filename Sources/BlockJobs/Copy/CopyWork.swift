@@ -4,8 +4,8 @@ import BlockIO
 import ImageFormats
 import Synchronization
 
-/// The copy loop, from the upper layers of a chain into the one below: takes what the plan says, looks again at what lies there, and writes it to the
-/// base, on several lanes at once.
+/// The copy loop, from the upper layers of a chain into the one below: takes what the plan says,
+/// looks again at what lies there, and writes it to the base, on several lanes at once.
 ///
 /// A step copies one large run or many small ones, up to its lease; neighbours on the guest's disk
 /// go to the base in one write, whichever layers they come from. With a tracker, whatever is

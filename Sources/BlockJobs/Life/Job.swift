@@ -260,7 +260,9 @@ package final class Job {
       isReady: machine.isReady, autoFinalize: options.autoFinalize,
       autoDismiss: options.autoDismiss, isCancelled: isCancelled,
       bytesPerSecond: meter.bytesPerSecond(at: now),
-      etaSeconds: meter.secondsLeft(for: total - done, at: now), phase: phase, result: result)
+      etaSeconds: meter.secondsLeft(for: total - done, at: now),
+      elapsedNanoseconds: machine.isConcluded ? result.durationNanoseconds : now - startedAt,
+      phase: phase, result: result)
   }
 
   private var facts: BlockJobFacts {

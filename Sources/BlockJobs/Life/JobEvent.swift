@@ -47,7 +47,7 @@ package enum JobType: String, Sendable, CaseIterable {
   case checksum
   case compare
 
-  /// Whether it works on one device: then the `block-job-…` commands know it and BLOCK_JOB_… events
+  /// Whether it works on one device: then the `block-job-` commands know it, and BLOCK_JOB_ events
   /// tell of it. The others have JOB_STATUS_CHANGE alone.
   package var isBlockJob: Bool { self == .commit || self == .makeEmpty }
 }

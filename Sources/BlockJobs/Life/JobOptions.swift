@@ -66,6 +66,8 @@ package struct JobSnapshot: Hashable, Sendable {
   package var bytesPerSecond: Int?
   /// Seconds until everything is done; nil when there is no telling.
   package var etaSeconds: Int?
+  /// Nanoseconds since the start; for a job that is over, to its end.
+  package var elapsedNanoseconds: UInt64
   package var phase: JobPhase?
   package var result: JobResult
 }
