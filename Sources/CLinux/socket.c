@@ -1,0 +1,90 @@
+#include "CLinuxSocket.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+// Fills an address; the length of it, or 0 and errno. A path keeps its final NUL, an abstract name
+// has none.
+static socklen_t fill(struct sockaddr_un *address, const char *name, size_t length) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (length == 0 || length >= sizeof address->sun_path) {
+        errno = length == 0 ? EINVAL : ENAMETOOLONG;
+        return 0;
+    }
+    memcpy(address->sun_path, name, length);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+}
+
+static int32_t option(int32_t fd, int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
+int32_t cl_unix_socket(int32_t nonblocking) {
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
+}
+
+int32_t cl_unix_bind(int32_t fd, const char *name, size_t length) {
+    struct sockaddr_un address;
+    socklen_t size = fill(&address, name, length);
+    return size == 0 ? -1 : bind(fd, (struct sockaddr *)&address, size);
+}
+
+int32_t cl_unix_connect(int32_t fd, const char *name, size_t length) {
+    struct sockaddr_un address;
+    socklen_t size = fill(&address, name, length);
+    return size == 0 ? -1 : connect(fd, (struct sockaddr *)&address, size);
+}
+
+int32_t cl_accept(int32_t listener) {
+    return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int32_t cl_is_unix_listener(int32_t fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) && option(fd, SO_DOMAIN) == AF_UNIX &&
+           option(fd, SO_TYPE) == SOCK_STREAM && option(fd, SO_ACCEPTCONN) == 1;
+}
+
+int32_t cl_peer(int32_t fd, int32_t *pid, uint32_t *uid, uint32_t *gid) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -1;
+    *pid = peer.pid;
+    *uid = peer.uid;
+    *gid = peer.gid;
+    return 0;
+}
+
+int64_t cl_receive(int32_t fd, void *buffer, size_t capacity) {
+    return recv(fd, buffer, capacity, MSG_DONTWAIT);
+}
+
+int64_t cl_send(int32_t fd, const void *bytes, size_t length) {
+    return send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int32_t cl_send_datagram(
+    const char *name, size_t name_length, const void *bytes, size_t length, int32_t wait) {
+    struct sockaddr_un address;
+    socklen_t size = fill(&address, name, name_length);
+    if (size == 0) return -1;
+    if (name[0] == '@') {
+        address.sun_path[0] = '\0';
+        size -= 1;
+    }
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    ssize_t sent = sendto(fd, bytes, length, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT),
+                          (struct sockaddr *)&address, size);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return sent == (ssize_t)length ? 0 : -1;
+}

@@ -1,0 +1,217 @@
+import BlockCore
+package import BlockRuntime
+import CLinux
+import Glibc
+
+/// One connected stream socket: bytes in to a handler, bytes out through a bounded outbox. No call
+/// ever waits for the peer.
+///
+/// A peer that does not read what it is sent is read no further while half the outbox is full, and
+/// is closed when it is full: what waits is at most `outboxLimit` bytes and the one message that
+/// passed it. A peer that sends no more (it has closed its half) is still sent what waits.
+///
+/// Isolation: control plane. It keeps itself alive until it is closed.
+@ControlPlane
+package final class Connection {
+  /// What a connection tells its owner, always on the control plane. None is called after `closed`.
+  package struct Handlers: Sendable {
+    /// Bytes have come, at most `Connection.readBytes` of them, never none.
+    package var received: @Sendable @ControlPlane ([UInt8]) -> Void
+    /// The peer sends no more. The owner calls `finish` when it has sent its last answer.
+    package var ended: @Sendable @ControlPlane () -> Void
+    /// It is over; called once, and never from inside a call to the connection.
+    package var closed: @Sendable @ControlPlane (CloseReason) -> Void
+
+    package init(
+      received: @escaping @Sendable @ControlPlane ([UInt8]) -> Void,
+      ended: @escaping @Sendable @ControlPlane () -> Void,
+      closed: @escaping @Sendable @ControlPlane (CloseReason) -> Void
+    ) {
+      self.received = received
+      self.ended = ended
+      self.closed = closed
+    }
+  }
+
+  /// Why a connection is over.
+  package enum CloseReason: Hashable, Sendable {
+    /// `finish` was called, and everything was handed to the system.
+    case finished
+    /// `finish` was called, but the peer did not read the rest in time.
+    case notRead
+    /// The peer read too slowly for what it was sent.
+    case outboxFull
+    /// The connection broke, with the system's error number.
+    case broken(errno: Int32)
+    /// `close` was called.
+    case closed
+  }
+
+  /// Bytes handed to `received` at once.
+  package nonisolated static let readBytes = 64 << 10
+  /// The usual bound of an outbox: thousands of events.
+  package nonisolated static let outboxBytes = 1 << 20
+  /// How long `finish` waits for a peer that does not read.
+  package nonisolated static let patience = Duration.seconds(10)
+
+  /// Who connected; nil where the system does not say.
+  package let peer: PeerCredentials?
+
+  private let descriptor: Int32
+  private let outboxLimit: Int
+  private let patience: Duration
+  private var outbox = Outbox()
+  private var handlers: Handlers?
+  private var reader: ReadinessSource?
+  private var writer: ReadinessSource?
+  private var deadline: ControlTimer?
+  private var state = State.new
+  /// The owner does not want bytes for now.
+  private var isPaused = false
+
+  private enum State {
+    /// Not started.
+    case new
+    /// Both directions are open.
+    case open
+    /// The peer sends no more.
+    case ended
+    /// The owner sends no more, and nothing more is read.
+    case finishing
+    case closed
+  }
+
+  /// Takes over a connected, non-blocking stream socket.
+  package init(
+    adopting descriptor: Int32, outboxLimit: Int = Connection.outboxBytes,
+    patience: Duration = Connection.patience
+  ) {
+    precondition(outboxLimit > 0)
+    self.descriptor = descriptor
+    self.outboxLimit = outboxLimit
+    self.patience = patience
+    peer = PeerCredentials(of: descriptor)
+  }
+
+  /// Begins to read. Called once, before anything else but `close`.
+  package func start(_ handlers: Handlers) {
+    precondition(state == .new, "started twice")
+    state = .open
+    self.handlers = handlers
+    reader = ReadinessSource(descriptor, .read) { self.read() }
+    writer = ReadinessSource(descriptor, .write) { self.write() }
+    updateReading()
+  }
+
+  /// Sends `bytes` when the peer can take them. Does nothing on a connection that is finishing or
+  /// closed. Closes the connection when more than the outbox's limit waits already.
+  package func send(_ bytes: [UInt8]) {
+    precondition(state != .new)
+    guard state == .open || state == .ended else { return }
+    guard outbox.count <= outboxLimit else { return close(.outboxFull) }
+    let wasEmpty = outbox.isEmpty
+    outbox.append(bytes)
+    if wasEmpty { write() }
+  }
+
+  /// Closes the connection when all that waits has been sent. Reads no more.
+  package func finish() {
+    precondition(state != .new)
+    guard state == .open || state == .ended else { return }
+    state = .finishing
+    updateReading()
+    guard !outbox.isEmpty else { return close(.finished) }
+    deadline = ControlTimer(after: patience) { self.close(.notRead) }
+  }
+
+  /// Closes the connection at once; what waits is not sent. Does nothing on a closed one.
+  package func close() { close(.closed) }
+
+  /// Stops the calls of `received` until `resumeReading`; the peer waits once the system's buffers
+  /// are full. For an owner that has to think before it takes the next message.
+  package func pauseReading() {
+    isPaused = true
+    updateReading()
+  }
+
+  /// Takes `pauseReading` back.
+  package func resumeReading() {
+    isPaused = false
+    updateReading()
+  }
+
+  // MARK: - Readiness
+
+  private func updateReading() {
+    let isCongested = outbox.count > outboxLimit / 2
+    if state == .open && !isPaused && !isCongested { reader?.resume() } else { reader?.suspend() }
+  }
+
+  private func read() {
+    guard state == .open, !isPaused else { return }
+    var failure: Int32 = 0
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Connection.readBytes) { buffer, count in
+      let received = unsafe cl_receive(descriptor, buffer.baseAddress, buffer.count)
+      failure = received < 0 ? errno : 0
+      count = max(0, Int(received))
+    }
+    switch failure {
+    case 0 where bytes.isEmpty:
+      state = .ended
+      updateReading()
+      handlers?.ended()
+    case 0: handlers?.received(bytes)
+    case EAGAIN, EINTR: break
+    default: close(.broken(errno: failure))
+    }
+  }
+
+  /// Sends what the system takes, and waits for the rest to be wanted.
+  private func write() {
+    var failure: Int32 = 0
+    outbox.take { bytes in
+      var sent = 0
+      while sent < bytes.byteCount {
+        let count = unsafe bytes.extracting(sent...).withUnsafeBytes {
+          unsafe cl_send(descriptor, $0.baseAddress, $0.count)
+        }
+        if count >= 0 {
+          sent += Int(count)
+        } else if errno != EINTR {
+          failure = errno
+          break
+        }
+      }
+      return sent
+    }
+    guard failure == 0 || failure == EAGAIN else { return close(.broken(errno: failure)) }
+    if outbox.isEmpty { writer?.suspend() } else { writer?.resume() }
+    if outbox.isEmpty && state == .finishing { return close(.finished) }
+    updateReading()
+  }
+
+  private func close(_ reason: CloseReason) {
+    guard state != .closed else { return }
+    state = .closed
+    deadline = nil
+    outbox.clear()
+    let sources = [reader, writer].compactMap(\.self)
+    (reader, writer) = (nil, nil)
+    // The descriptor's number must not come back to life under a source that still knows it.
+    let last = DescriptorCloser(descriptor)
+    for source in sources { source.cancel { withExtendedLifetime(last) {} } }
+    if let closed = handlers?.closed { ControlPlane.post { closed(reason) } }
+    handlers = nil
+  }
+}
+
+/// Closes a descriptor when nobody holds on to it.
+///
+/// Isolation: any thread.
+private final class DescriptorCloser: Sendable {
+  private let descriptor: Int32
+
+  init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+  deinit { Glibc.close(descriptor) }
+}

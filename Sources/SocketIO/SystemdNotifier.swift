@@ -1,0 +1,55 @@
+import CLinux
+
+/// Tells the service manager how we are (sd_notify(3)); says nothing where there is none.
+///
+/// Isolation: any thread.
+package struct SystemdNotifier: Sendable {
+  private let address: String?
+
+  /// A notifier for `address`, a path or an abstract name after '@'; anything else is no manager.
+  package init(address: String?) {
+    self.address = address.flatMap { $0.first == "/" || $0.first == "@" ? $0 : nil }
+  }
+
+  /// The notifier of this process: the address stands in NOTIFY_SOCKET.
+  package static func fromEnvironment() -> SystemdNotifier {
+    SystemdNotifier(address: environmentVariable("NOTIFY_SOCKET"))
+  }
+
+  /// We serve now. `status` is a line for people.
+  @discardableResult
+  package func ready(status: String) -> Bool {
+    send("READY=1\nSTATUS=\(SystemdNotifier.line(status))", wait: true)
+  }
+
+  /// We have begun to stop.
+  @discardableResult
+  package func stopping(status: String) -> Bool {
+    send("STOPPING=1\nSTATUS=\(SystemdNotifier.line(status))", wait: true)
+  }
+
+  /// A line for people; dropped when the manager is too busy to take it.
+  @discardableResult
+  package func status(_ status: String) -> Bool {
+    send("STATUS=\(SystemdNotifier.line(status))", wait: false)
+  }
+
+  /// Stopping takes time: do not give up on us before `microseconds` have passed.
+  @discardableResult
+  package func extendTimeout(microseconds: Int) -> Bool {
+    send("EXTEND_TIMEOUT_USEC=\(microseconds)", wait: false)
+  }
+
+  /// True when the manager has the message.
+  private func send(_ message: String, wait: Bool) -> Bool {
+    guard let address else { return false }
+    let bytes = Array(message.utf8)
+    return unsafe cl_send_datagram(
+      address, address.utf8.count, bytes, bytes.count, wait ? 1 : 0) == 0
+  }
+
+  /// `text` on one line, so that it cannot become a variable of its own.
+  private static func line(_ text: String) -> String {
+    String(text.map { $0.isNewline ? " " : $0 })
+  }
+}
