@@ -1,0 +1,82 @@
+import BlockCore
+import BlockGraph
+import BlockRuntime
+import TestSupport
+import Testing
+
+@testable import BlockJobs
+
+@Suite("What is durable before what")
+@ControlPlane
+struct CommitOrderTests {
+  @Test("the base before the overlay's header, the overlay before the event")
+  func intermediate() async throws {
+    let stage = try JobStage()
+    let log = StorageLog()
+    let base = try stage.qcow2(
+      "base", size: 300_032, on: RecordingStorage(MemoryStorage(name: "base"), log: log))
+    let middle = try stage.qcow2("middle", size: 1 << 20, over: base)
+    let top = try stage.qcow2(
+      "top", size: 1 << 20, over: middle,
+      on: RecordingStorage(MemoryStorage(name: "top"), log: log))
+    try stage.write([UInt8](repeating: 1, count: 500_000), to: middle, at: 100_000)
+    let start = log.entries.count
+    let job = try stage.commit(middle, into: base)
+    await stage.wait(for: job) { job in
+      if job.machine.isConcluded { log.append(.note("concluded")) }
+      return job.machine.isConcluded
+    }
+
+    let entries = log.entries[start...]
+    let lastBaseChange = try #require(entries.lastIndex { $0.changes("base") })
+    let firstTopChange = try #require(entries.firstIndex { $0.changes("top") })
+    let lastTopChange = try #require(entries.lastIndex { $0.changes("top") })
+    let event = try #require(entries.firstIndex { $0.storage.isEmpty })
+    #expect(entries.flushes("base", between: lastBaseChange, and: firstTopChange))
+    #expect(entries.flushes("top", between: lastTopChange, and: event))
+    #expect(top.virtualSize == 1 << 20)
+  }
+
+  @Test("the base before the top is emptied")
+  func emptied() async throws {
+    let stage = try JobStage()
+    let log = StorageLog()
+    let base = try stage.qcow2(
+      "base", size: 1 << 20, on: RecordingStorage(MemoryStorage(name: "base"), log: log))
+    let top = try stage.qcow2(
+      "top", size: 1 << 20, over: base,
+      on: RecordingStorage(MemoryStorage(name: "top"), log: log))
+    try stage.write([UInt8](repeating: 1, count: 500_000), to: top, at: 100_000)
+    try top.flush()
+    let start = log.entries.count
+    let job = try stage.commit(top, into: base) { request, options in
+      request.emptiesTop = true
+      options.autoComplete = true
+    }
+    #expect(await stage.end(of: job).error == nil)
+    let entries = log.entries[start...]
+    let lastBaseChange = try #require(entries.lastIndex { $0.changes("base") })
+    let firstTopChange = try #require(entries.firstIndex { $0.changes("top") })
+    #expect(entries.flushes("base", between: lastBaseChange, and: firstTopChange))
+  }
+}
+
+extension StorageLog.Entry {
+  fileprivate func changes(_ name: String) -> Bool {
+    guard storage == name else { return false }
+    switch event {
+    case .flushBegan, .flushed, .note: return false
+    case .write, .writeZeroes, .discard, .truncate: return true
+    }
+  }
+}
+
+extension ArraySlice<StorageLog.Entry> {
+  /// Whether a whole flush of `name` lies between two entries.
+  fileprivate func flushes(_ name: String, between first: Int, and last: Int) -> Bool {
+    guard first < last else { return false }
+    let part = self[first...last].filter { $0.storage == name }.map(\.event)
+    guard let began = part.firstIndex(of: .flushBegan) else { return false }
+    return part[began...].contains(.flushed)
+  }
+}
