@@ -15,6 +15,16 @@ extension BlockGraph {
     }
   }
 
+  /// Sets the length of the guest's disk. Throws `busy` where a job uses the node, and what
+  /// `ImageDriver.resize` throws.
+  package func resize(_ node: BlockNode, to size: Int) async throws(BlockError) {
+    try requireNoJob(on: node)
+    let below = chain(from: node).view(from: 1)
+    try await lanes.perform(on: node.device) { () throws(BlockError) in
+      try node.resize(to: size, over: below)
+    }.get()
+  }
+
   /// Puts `base` directly under `overlay`: only in the graph, the image's header stays. The nodes
   /// between, if nobody else uses them, are the caller's to close.
   package func setBacking(of overlay: BlockNode, to base: BlockNode?) {
@@ -22,9 +32,9 @@ extension BlockGraph {
     update(overlay) { $0.backing = base }
   }
 
-  /// Makes `base` the backing file of `overlay` in its header, durably, and in the graph, and closes
-  /// the nodes between that came with the chain and nobody else uses. `link` is what the header is
-  /// to say.
+  /// Makes `base` the backing file of `overlay` in its header, durably, and in the graph, and
+  /// closes the nodes between that came with the chain and nobody else uses. `link` is what the
+  /// header is to say.
   ///
   /// `overlay` is opened for writing meanwhile where it is not; its requests wait. Where it fails
   /// nothing has changed; a crash leaves the old or the new header, and both lead to the same bytes
@@ -61,9 +71,9 @@ extension BlockGraph {
     }
   }
 
-  /// Throws `permission` where `node` may not become writable because only images name its file and
-  /// there are no roots to bind it, and `readOnly` where a client said so of its file: what `reopen`
-  /// would throw, but before anything is done.
+  /// Throws `permission` where `node` may not become writable because only images name its file
+  /// and there are no roots to bind it, and `readOnly` where a client said so of its file: what
+  /// `reopen` would throw, but before anything is done.
   package func checkMayWrite(_ node: BlockNode) throws(BlockError) {
     guard gate.allowsWriting(origin(of: node)) else {
       throw BlockError(

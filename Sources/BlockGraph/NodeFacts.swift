@@ -20,6 +20,8 @@ package struct NodeFacts: Sendable {
   package var options: NodeOptions
   /// The guest disk's length in bytes.
   package var virtualSize: Int
+  /// The file's length in bytes.
+  package var fileSize: Int
   /// Bytes that the file takes on its disk; nil where that cannot be told.
   package var actualSize: Int?
   package var image: ImageInfo
@@ -45,7 +47,7 @@ extension BlockGraph {
           name: layer.name, driver: layer.driverName, fileName: layer.fileName,
           isReadOnly: seen.isReadOnly, backingFileName: below ?? stored,
           backingDepth: chain.count - depth - 1, settings: entry.settings,
-          options: layer.options, virtualSize: seen.image.virtualSize,
+          options: layer.options, virtualSize: seen.image.virtualSize, fileSize: seen.fileSize,
           actualSize: seen.actualSize, image: seen.image, counters: layer.counters.snapshot))
     }
     return facts
@@ -57,6 +59,7 @@ extension BlockNode {
   fileprivate struct Look: Sendable {
     var image: ImageInfo
     var isReadOnly: Bool
+    var fileSize: Int
     var actualSize: Int?
   }
 
@@ -67,6 +70,7 @@ extension BlockNode {
       if file == nil { try (image as? RawImage)?.readLength() }
       return Look(
         image: try image.info(), isReadOnly: image.isReadOnly,
+        fileSize: try image.dataStorage.size(),
         actualSize: try bottomFile?.allocatedBytes())
     }
   }

@@ -3,8 +3,8 @@ import BlockIO
 import BlockRuntime
 import ImageFormats
 
-/// Opens a node with everything below it, all or nothing: files, formats, and the chain that headers
-/// name.
+/// Opens a node with everything below it, all or nothing: files, formats, and the chain that
+/// headers name.
 ///
 /// Isolation: one lane.
 struct NodeOpener {

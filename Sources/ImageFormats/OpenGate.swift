@@ -49,8 +49,8 @@ package struct OpenGate: Sendable {
     return try HostFile.open(file, beneath: try root(for: file), options)
   }
 
-  /// Opens the file `name`, which a client named, for writing, and makes an empty one where there is
-  /// none. Throws what `open` throws.
+  /// Opens the file `name`, which a client named, for writing, and makes an empty one where there
+  /// is none. Throws what `open` throws.
   package func create(
     _ name: String, _ options: HostFileOptions = HostFileOptions()
   ) throws(BlockError) -> HostFile {

@@ -80,13 +80,18 @@ import Testing
   @Test("a failed opening leaves the locks of the file's other users alone")
   func failureKeepsLocks() async throws {
     let fixture = try GraphFixture()
-    try fixture.create("a", backing: "missing")
+    try fixture.create("a")
     _ = try await fixture.graph.add(file(fixture))
-    var alone = image("q", readOnly: true)
-    alone.driver = .format(FormatSpecification(.qcow2, file: .named("f"), backing: .none))
-    _ = try await fixture.graph.add(alone)
-    #expect(await fixture.refusal(image("r", readOnly: true)) != nil)
+    _ = try await fixture.graph.add(image("q", readOnly: true))
+    let missing = fixture.image("m", "missing")
+    var bad = image("r", readOnly: true)
+    bad.driver = .format(
+      FormatSpecification(.qcow2, file: .named("f"), backing: .node(.inline(missing))))
+    #expect(await fixture.refusal(bad)?.code == .notFound)
     #expect(try !fixture.isFree("a"))
+    try await fixture.graph.remove(named: "q")
+    #expect(await fixture.refusal(bad)?.code == .notFound)
+    #expect(try fixture.isFree("a"))
   }
 
   @Test("a file node shows the file's bytes and its present length")

@@ -1,0 +1,83 @@
+import BlockCore
+import BlockGraph
+import BlockRuntime
+import TestSupport
+import Testing
+
+@Suite @ControlPlane struct EditQueueTests {
+  private func reopens(_ graph: BlockGraph, _ node: BlockNode, readOnly: Bool) async -> Bool {
+    do throws(BlockError) {
+      try await graph.reopen(node, readOnly: readOnly)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  @Test("changes of the graph that arrive together are made one after the other, and all of them")
+  func oneByOne() async throws {
+    let fixture = try GraphFixture()
+    try fixture.makeChain()
+    let graph = fixture.graph
+    let top = try await graph.add(fixture.image("top", "top"))
+    let chain = graph.chain(from: top)
+    let (mid, base) = (chain.nodes[1], chain.nodes[2])
+    graph.noteNamed(mid)
+    graph.noteNamed(base)
+    for _ in 0..<10 {
+      async let one = reopens(graph, mid, readOnly: false)
+      async let two = reopens(graph, base, readOnly: false)
+      async let three = reopens(graph, mid, readOnly: true)
+      async let four = reopens(graph, base, readOnly: true)
+      #expect(await [one, two, three, four] == [true, true, true, true])
+    }
+    for node in [mid, base] {
+      try await graph.reopen(node, readOnly: true)
+      #expect(node.isReadOnly)
+    }
+    #expect(try fixture.isFree("mid", readOnly: true))
+    #expect(try fixture.guest(top) == fixture.converted("top"))
+  }
+
+  @Test("a change does not begin while an earlier one is suspended")
+  func waitsForTheEarlier() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    try fixture.create("b")
+    let graph = fixture.graph
+    let first = try await graph.add(fixture.image("first", "a"))
+    _ = try await graph.add(fixture.image("second", "b"))
+    // A request on its way keeps the first removal from ending.
+    first.gate.enter()
+    async let one: Void = graph.remove(named: "first")
+    while graph.node(named: "first") != nil { await Task.yield() }
+    async let two: Void = graph.remove(named: "second")
+    for _ in 0..<100 { await Task.yield() }
+    #expect(graph.node(named: "second") != nil)
+    first.gate.leave()
+    _ = try await (one, two)
+    #expect(graph.allNodes.isEmpty)
+  }
+
+  @Test("a change waits for the requests on their way, and those that come meanwhile for it")
+  func drains() async throws {
+    let fixture = try GraphFixture()
+    try fixture.makeChain()
+    let graph = fixture.graph
+    let top = try await graph.add(fixture.image("top", "top"))
+    top.gate.drain {}
+    let lane = Lane(label: "test")
+    async let read = lane.perform { () throws(BlockError) in
+      try guestBytes(BackingChain([top]), ByteRange(at: 128 << 10, length: 1))
+    }
+    async let removed: Void = graph.remove(named: "top")
+    await Task.yield()
+    top.gate.resume()
+    _ = try await removed
+    switch await read {
+    case .success(let bytes): #expect(bytes == [7])
+    case .failure(let error): #expect(error.code == .notFound)
+    }
+    #expect(graph.allNodes.isEmpty)
+  }
+}
