@@ -42,6 +42,17 @@ import Testing
     #expect(tracker.dirtyBytes == 0)
   }
 
+  @Test("a change is marked when its bytes are there, so a run taken before is dirty again")
+  func marksAfterwards() throws {
+    let (node, _) = scripted()
+    let tracker = DirtyTracker(size: 8192, granularity: 1024)
+    node.attach(tracker)
+    try [UInt8](repeating: 1, count: 10).withBytes { (span) throws(BlockError) in
+      try node.write(span, at: 0, over: TakingView(tracker: tracker))
+    }
+    #expect(tracker.takeRun(from: 0, limit: .max) == ByteRange(at: 0, length: 1024))
+  }
+
   @Test("a write to a read-only node is refused and marks nothing")
   func readOnly() throws {
     let (node, layer) = scripted()
@@ -119,4 +130,18 @@ import Testing
       try node.mappings(in: ByteRange(at: 0, length: 3072), limit: 9).map(\.content)
         == [.unallocated])
   }
+}
+
+/// Zeros; whoever reads them, in the middle of a write, finds that somebody has taken all runs.
+///
+/// Isolation: value.
+private struct TakingView: BackingView {
+  let tracker: DirtyTracker
+
+  func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) {
+    while tracker.takeRun(from: 0, limit: .max) != nil {}
+    bytes.zero()
+  }
+
+  func readsZero(_ range: ByteRange) throws(BlockError) -> Bool { true }
 }
