@@ -81,7 +81,9 @@ let package = Package(
       ]),
 
     // Layer 7: programs.
-    program("qblockd", ["BlockDaemon", argumentParser, logging]),
+    program(
+      "qblockd",
+      ["BlockDaemon", "BlockCore", "BlockRuntime", "JSONValue", argumentParser, logging]),
     program("qblockctl", ["QMPClient", "QMP", "JSONValue", argumentParser]),
     program("qblock-bench", [argumentParser]),
 

@@ -8,6 +8,7 @@ package struct BlockCommit: QMPCommand {
   package var device = ""
   package var baseNode: String?
   package var base: String?
+  package var baseDepth: Int?
   package var topNode: String?
   package var top: String?
   package var backingFile: String?
@@ -31,6 +32,10 @@ package struct BlockCommit: QMPCommand {
     .required("device", \.device, "The root node of the chain"),
     .optional("base-node", \.baseNode, "The node to copy into; absent, the lowest"),
     .optional("base", \.base, "The file to copy into, as its overlay names it; deprecated"),
+    .optional(
+      "x-base-depth", \.baseDepth,
+      "How far below top to copy into: 1 is the image right under it; not with base or base-node"
+    ).within(1...Int.max, "a value from 1"),
     .optional("top-node", \.topNode, "The highest node to copy; absent, the root"),
     .optional("top", \.top, "The file of the highest node to copy; deprecated"),
     .optional(

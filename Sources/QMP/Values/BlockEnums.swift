@@ -14,6 +14,13 @@ package enum BlockDriver: String, WireEnum {
   case hostDevice = "host_device"
 }
 
+/// A format that an image can have.
+///
+/// Isolation: value.
+package enum ImageFormat: String, WireEnum {
+  case qcow2, raw
+}
+
 /// What becomes of a guest's discard.
 ///
 /// Isolation: value.

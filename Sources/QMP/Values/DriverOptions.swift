@@ -40,6 +40,8 @@ package enum DriverOptions: WireChoice {
 package struct Qcow2Options: WireRecord {
   package var file = BlockdevReference.node("")
   package var backing: BackingReference?
+  package var backingFormat: ImageFormat?
+  package var dropBitmaps = false
 
   package init() {}
 
@@ -54,6 +56,12 @@ package struct Qcow2Options: WireRecord {
     .optional(
       "backing", \.backing,
       "The node below; null for none; absent for the one that the header names"),
+    .optional(
+      "x-backing-format", \.backingFormat,
+      "The backing file's format where the header names the file without one"),
+    .defaulted(
+      "x-drop-bitmaps", \.dropBitmaps,
+      "Whether persistent bitmaps are freed when the image is opened for writing"),
     .unsupported("data-file"),
     .unsupported("encrypt"),
   ]

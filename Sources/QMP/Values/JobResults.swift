@@ -5,13 +5,17 @@
 /// Isolation: value.
 package struct CommitResult: WireRecord {
   package var invalidImages: [String] = []
+  package var bytesCopied = 0
+  package var durationMilliseconds = 0
 
   package init() {}
 
   package static let members: [WireMember<Self>] = [
     .required(
       "invalid-images", \.invalidImages,
-      "Files between base and top: without the overlays above they no longer show a guest's disk")
+      "Files between base and top: without the overlays above they no longer show a guest's disk"),
+    .required("bytes-copied", \.bytesCopied, "Guest bytes written to base"),
+    .required("duration-ms", \.durationMilliseconds, "Milliseconds from start to end"),
   ]
 }
 

@@ -1,0 +1,140 @@
+package import BlockCore
+import BlockGraph
+import BlockJobs
+package import BlockRuntime
+import Glibc
+import ImageFormats
+import JSONValue
+package import Logging
+import QMP
+import SocketIO
+
+/// The daemon: everything there is one of, from start to end.
+///
+/// Isolation: control plane.
+@ControlPlane
+package final class Daemon {
+  /// How long clients may take to read their last answers.
+  private static let farewell = Duration.seconds(2)
+
+  private let configuration: DaemonConfiguration
+  private let log: Logger
+  private let notifier = SystemdNotifier.fromEnvironment()
+  private let events = EventBus()
+  private let dispatcher = CommandDispatcher()
+  private let services: DaemonServices
+  private let server: QMPServer
+  private let pidFile: PIDFile?
+  private var signals: [SignalSource] = []
+  private var isStopping = false
+
+  /// Prepares everything that can fail without touching an image.
+  ///
+  /// Throws what opening the image roots and writing the pid file throw.
+  package init(_ configuration: DaemonConfiguration, _ log: Logger) throws(BlockError) {
+    self.configuration = configuration
+    self.log = log
+    let events = events
+    let graph = BlockGraph(gate: try OpenGate(roots: configuration.imageRoots))
+    let status = JobStatusLine(notifier)
+    let jobs = JobRegistry(graph: graph) { event in
+      events.send(event)
+      status.note(event)
+    }
+    services = DaemonServices(graph: graph, jobs: jobs, events: events)
+    server = QMPServer(dispatcher, events, log)
+    pidFile = try configuration.pidFile.map { (path) throws(BlockError) in try PIDFile(path) }
+  }
+
+  /// Opens the configured nodes and begins to serve.
+  ///
+  /// Throws what the nodes' opening and the socket's binding throw; then nothing is served.
+  package func start() async throws(BlockError) {
+    addHandlers()
+    for sign in [SIGTERM, SIGINT] {
+      signals.append(SignalSource(sign) { self.signalled(sign) })
+    }
+    for node in configuration.nodes { try await open(node) }
+    let inherited = try SystemdActivation.take()
+    if inherited.isEmpty {
+      let socket = try configuration.socketPath()
+      let listener = try UnixListener(
+        binding: SocketAddress(path: socket), mode: configuration.socketMode,
+        group: try configuration.socketGroupID())
+      server.serve(listener)
+      log.notice("Serving QMP on \(socket)")
+    } else {
+      for descriptor in inherited { server.serve(UnixListener(adopting: descriptor)) }
+      log.notice("Serving QMP on \(inherited.count) inherited socket(s)")
+    }
+    notifier.ready(status: "Idle")
+  }
+
+  /// Cancels the jobs at a safe point, closes the images and ends the process with status 0.
+  private func stop(_ cause: Shutdown.Cause) {
+    guard !isStopping else { return }
+    isStopping = true
+    notifier.stopping(status: "Cancelling jobs and closing images")
+    events.send(Shutdown { $0.reason = cause })
+    Task {
+      server.stopListening()
+      await services.jobs.cancelAll()
+      let failure = await services.graph.closeAll()
+      await server.finishSessions(patience: Daemon.farewell)
+      if let failure { log.error("\(failure)") }
+      pidFile?.remove()
+      exit(failure == nil ? 0 : 1)
+    }
+  }
+
+  /// The first signal ends the daemon in order, a second one at once: what that leaves is what a
+  /// crash may leave.
+  private func signalled(_ sign: Int32) {
+    if isStopping { _exit(128 + sign) }
+    log.notice("Signal \(sign): stopping")
+    stop(.hostSignal)
+  }
+
+  private func addHandlers() {
+    dispatcher.addMonitorHandlers { self.stop(.hostQMPQuit) }
+    dispatcher.addNodeHandlers(services)
+    dispatcher.addCreateHandlers(services)
+    dispatcher.addCommitHandlers(services)
+    dispatcher.addJobHandlers(services)
+    dispatcher.addWaitHandlers(services.jobs)
+    dispatcher.addNodeQueryHandlers(services)
+    dispatcher.addNodeJobHandlers(services)
+    precondition(dispatcher.unhandled.isEmpty, "no handler for \(dispatcher.unhandled)")
+  }
+
+  /// Opens a node of the command line.
+  private func open(_ node: JSONValue) async throws(BlockError) {
+    let call: BlockdevAdd
+    do throws(QMPError) {
+      call = try BlockdevAdd(wire: node, at: .arguments)
+    } catch {
+      throw BlockError(.invalidArgument, "--blockdev: \(error.message)")
+    }
+    _ = try await services.graph.add(NodeSpecification(call.options))
+  }
+}
+
+/// Tells the service manager how many jobs there are, when that changes.
+///
+/// Isolation: control plane.
+@ControlPlane
+private final class JobStatusLine {
+  private let notifier: SystemdNotifier
+  private var jobs = 0
+
+  nonisolated init(_ notifier: SystemdNotifier) { self.notifier = notifier }
+
+  func note(_ event: JobEvent) {
+    switch event {
+    case .statusChanged(_, .created): jobs += 1
+    case .statusChanged(_, .null): jobs -= 1
+    default: return
+    }
+    notifier.status(jobs == 0 ? "Idle" : "\(jobs) job(s)")
+  }
+}

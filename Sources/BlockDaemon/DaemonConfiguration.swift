@@ -1,0 +1,57 @@
+import BlockCore
+import Glibc
+package import JSONValue
+
+/// What the command line says.
+///
+/// Isolation: value.
+package struct DaemonConfiguration: Sendable {
+  /// Path of the control socket; nil: systemd's, or the default.
+  package var socket: String?
+  /// Permission bits of the socket.
+  package var socketMode: UInt32 = 0o660
+  /// Group of the socket, by name or number.
+  package var socketGroup: String?
+  /// Directories outside of which no image is opened.
+  package var imageRoots: [String] = []
+  /// Nodes to open before the first client is heard: the arguments of `blockdev-add`.
+  package var nodes: [JSONValue] = []
+  /// File to hold the process id while the daemon runs.
+  package var pidFile: String?
+
+  package init() {}
+}
+
+extension DaemonConfiguration {
+  /// The socket's path: as configured, else in the service's runtime directory, else in root's or
+  /// the user's own. Makes `/run/qblockd` for root.
+  ///
+  /// Throws `invalidArgument` where there is no place.
+  func socketPath() throws(BlockError) -> String {
+    if let socket { return socket }
+    if let directory = environment("RUNTIME_DIRECTORY") { return "\(directory)/qmp.sock" }
+    if geteuid() == 0 {
+      _ = unsafe mkdir("/run/qblockd", 0o750)
+      return "/run/qblockd/qmp.sock"
+    }
+    if let directory = environment("XDG_RUNTIME_DIR") { return "\(directory)/qblockd.sock" }
+    throw BlockError(
+      .invalidArgument,
+      "There is no place for the socket: XDG_RUNTIME_DIR is not set; give --socket")
+  }
+
+  /// The number of the configured group.
+  func socketGroupID() throws(BlockError) -> UInt32? {
+    guard let socketGroup else { return nil }
+    if let number = UInt32(socketGroup) { return number }
+    guard let group = unsafe getgrnam(socketGroup) else {
+      throw BlockError(.notFound, "There is no group '\(socketGroup)'")
+    }
+    return unsafe group.pointee.gr_gid
+  }
+
+  private func environment(_ name: String) -> String? {
+    guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
+    return unsafe String(cString: value)
+  }
+}

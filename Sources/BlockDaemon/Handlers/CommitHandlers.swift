@@ -1,0 +1,159 @@
+import BlockCore
+import BlockGraph
+import BlockJobs
+import BlockRuntime
+import ImageFormats
+import QMP
+
+extension CommandDispatcher {
+  /// The two commands that the daemon is there for.
+  func addCommitHandlers(_ services: DaemonServices) {
+    on(BlockCommit.self) { (call) async throws(QMPError) in
+      try services.startCommit(call)
+      return EmptyReply()
+    }
+    on(BlockMakeEmpty.self) { (call) async throws(QMPError) in
+      try services.startMakeEmpty(call)
+      return EmptyReply()
+    }
+  }
+}
+
+extension DaemonServices {
+  /// Starts the job that `make` makes, where its options allow one.
+  func start(
+    _ options: JobOptions, _ make: (String) throws(BlockError) -> any JobBody
+  ) throws(QMPError) {
+    do throws(BlockError) {
+      try jobs.start(options) { () throws(BlockError) in try make(options.id) }
+    } catch {
+      throw QMPError(error)
+    }
+  }
+
+  fileprivate func startCommit(_ call: BlockCommit) throws(QMPError) {
+    var options = JobOptions(id: call.jobID ?? call.device)
+    options.speed = call.speed
+    options.onError = call.onError.policy
+    options.autoFinalize = call.autoFinalize
+    options.autoDismiss = call.autoDismiss
+    options.autoComplete = call.autoComplete
+    options.ownNodes = call.ownNodes
+    try checkFilterName(call.filterNodeName)
+    let request = try commitRequest(call)
+    try start(options) { (id) throws(BlockError) in
+      try CommitJob(request, id: id, graph: graph, memory: memory)
+    }
+  }
+
+  fileprivate func startMakeEmpty(_ call: BlockMakeEmpty) throws(QMPError) {
+    let chain = graph.chain(from: try node(call.node))
+    let mode: EmptyMode =
+      switch call.mode {
+      case .auto: .auto
+      case .reset: .reset
+      case .discard: .discard
+      }
+    try start(JobOptions(call)) { (id) throws(BlockError) in
+      try MakeEmptyJob(
+        chain, mode: mode, force: call.force, id: id, graph: graph, memory: memory)
+    }
+  }
+
+  /// Finds top and base as QEMU does, and says what is wrong as QEMU does.
+  private func commitRequest(_ call: BlockCommit) throws(QMPError) -> CommitJob.Request {
+    guard let device = graph.node(named: call.device) else { throw .deviceNotFound(call.device) }
+    guard graph.overlays(of: device).isEmpty, device.file != nil else {
+      throw QMPError("Need a root block node")
+    }
+    let whole = graph.chain(from: device)
+    let top = try commitTop(call, in: whole)
+    let chain = graph.chain(from: top)
+    let base = try commitBase(call, in: chain)
+    guard let index = chain.nodes.firstIndex(where: { $0 === base }), index > 0 else {
+      throw QMPError("cannot commit an image into itself")
+    }
+    var request = CommitJob.Request(chain: chain, base: index)
+    request.backingFile = call.backingFile
+    request.emptiesTop = call.makeEmpty
+    return request
+  }
+
+  private func commitTop(
+    _ call: BlockCommit, in chain: BackingChain
+  ) throws(QMPError) -> BlockNode {
+    switch (call.topNode, call.top) {
+    case (_?, _?): throw QMPError("'top-node' and 'top' are mutually exclusive")
+    case (let name?, nil): return try member(name, of: chain)
+    case (nil, let fileName?):
+      guard let node = graph.find(fileName: fileName, in: chain) else {
+        throw QMPError("Top image file \(QMPError.quoted(fileName)) not found")
+      }
+      return node
+    case (nil, nil): return chain.top
+    }
+  }
+
+  private func commitBase(
+    _ call: BlockCommit, in chain: BackingChain
+  ) throws(QMPError) -> BlockNode {
+    if let depth = call.baseDepth { return try commitBase(call, depth, in: chain) }
+    switch (call.baseNode, call.base) {
+    case (_?, _?): throw QMPError("'base-node' and 'base' are mutually exclusive")
+    case (let name?, nil):
+      let node = try member(name, of: chain)
+      graph.noteNamed(node)
+      return node
+    case (nil, let fileName?):
+      guard let node = graph.find(fileName: fileName, in: chain), node !== chain.top else {
+        throw QMPError("Can't find '\(QMPError.quoted(fileName))' in the backing chain")
+      }
+      return node
+    case (nil, nil): return chain.nodes[chain.nodes.count - 1]
+    }
+  }
+
+  /// The base by its distance from top. Who asks for it has chosen it, as if by its name.
+  private func commitBase(
+    _ call: BlockCommit, _ depth: Int, in chain: BackingChain
+  ) throws(QMPError) -> BlockNode {
+    guard call.baseNode == nil, call.base == nil else {
+      throw QMPError("'x-base-depth' and 'base' or 'base-node' are mutually exclusive")
+    }
+    guard chain.nodes.count > 1 else { throw QMPError("Image does not have a backing file") }
+    guard depth < chain.nodes.count else {
+      throw QMPError("Only \(chain.nodes.count - 1) images lie below top, not \(depth)")
+    }
+    graph.noteNamed(chain.nodes[depth])
+    return chain.nodes[depth]
+  }
+
+  /// The node `name`, which must be one of `chain`.
+  private func member(_ name: String, of chain: BackingChain) throws(QMPError) -> BlockNode {
+    let node = try node(name)
+    guard chain.nodes.contains(where: { $0 === node }) else {
+      throw QMPError("'\(QMPError.quoted(name))' is not in this backing file chain")
+    }
+    return node
+  }
+
+  /// No node is put above top here, so the name is only checked.
+  private func checkFilterName(_ name: String?) throws(QMPError) {
+    guard let name else { return }
+    do throws(BlockError) { try NodeName.check(name) } catch { throw QMPError(error) }
+    guard graph.node(named: name) == nil else {
+      throw QMPError("Duplicate nodes with node-name='\(name)'")
+    }
+  }
+}
+
+extension JobOptions {
+  /// The options that all our own job commands share.
+  init(_ call: some JobStartingCommand) {
+    self.init(id: call.jobID)
+    speed = call.speed
+    autoFinalize = call.autoFinalize
+    autoDismiss = call.autoDismiss
+    ownNodes = call.ownNodes
+  }
+}

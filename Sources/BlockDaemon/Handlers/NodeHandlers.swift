@@ -1,0 +1,58 @@
+import BlockCore
+import BlockGraph
+import BlockRuntime
+import QMP
+
+extension CommandDispatcher {
+  /// The commands that open, close, size and list nodes.
+  func addNodeHandlers(_ services: DaemonServices) {
+    let graph = services.graph
+    onEngine(BlockdevAdd.self) { (call) async throws(BlockError) in
+      _ = try await graph.add(NodeSpecification(call.options))
+      return EmptyReply()
+    }
+    onEngine(BlockdevDel.self) { (call) async throws(BlockError) in
+      try await graph.remove(named: call.nodeName)
+      return EmptyReply()
+    }
+    on(BlockResize.self) { (call) async throws(QMPError) in
+      try await services.resize(call)
+      return EmptyReply()
+    }
+    onEngine(QueryNamedBlockNodes.self) { (call) async throws(BlockError) in
+      var list: [BlockNodeInfo] = []
+      for node in graph.allNodes {
+        // A node may be closed while another one is asked.
+        guard graph.node(named: node.name) === node else { continue }
+        list.append(BlockNodeInfo(try await graph.facts(of: node), flat: call.flat))
+      }
+      return list
+    }
+  }
+}
+
+extension DaemonServices {
+  /// The node that a command calls `name`.
+  func node(_ name: String) throws(QMPError) -> BlockNode {
+    guard let node = graph.node(named: name) else {
+      throw QMPError("Cannot find device='' nor node-name='\(QMPError.quoted(name))'")
+    }
+    return node
+  }
+
+  fileprivate func resize(_ call: BlockResize) async throws(QMPError) {
+    let node: BlockNode
+    switch (call.device, call.nodeName) {
+    case (let device?, nil):
+      guard let found = graph.node(named: device) else { throw .deviceNotFound(device) }
+      node = found
+    case (nil, let name?): node = try self.node(name)
+    default: throw QMPError("Need exactly one of 'device' and 'node-name'")
+    }
+    do throws(BlockError) {
+      try await graph.resize(node, to: call.size)
+    } catch {
+      throw QMPError(error)
+    }
+  }
+}

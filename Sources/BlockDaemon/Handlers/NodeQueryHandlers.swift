@@ -1,0 +1,90 @@
+import BlockCore
+import BlockGraph
+import BlockRuntime
+import ImageFormats
+import QMP
+
+extension CommandDispatcher {
+  /// The queries that our client needs beyond QEMU's.
+  func addNodeQueryHandlers(_ services: DaemonServices) {
+    let graph = services.graph
+    on(NodeInfoQuery.self) { (call) async throws(QMPError) in
+      let node = try services.node(call.node)
+      do throws(BlockError) {
+        let facts = try await graph.facts(of: node)
+        return NodeInfo(facts[0], backingNode: graph.backing(of: node)?.name)
+      } catch {
+        throw QMPError(error)
+      }
+    }
+    on(NodeMapQuery.self) { (call) async throws(QMPError) in
+      let chain = graph.chain(from: try services.node(call.node))
+      let page = await LanePool.shared.perform(on: chain.top.device) { () throws(BlockError) in
+        try NodeMap(chain, from: call.offset, limit: call.limit)
+      }
+      do throws(BlockError) { return try page.get() } catch { throw QMPError(error) }
+    }
+  }
+}
+
+extension NodeMap {
+  /// At most `limit` extents of what a guest sees, from `offset` on. Blocks.
+  fileprivate init(_ chain: BackingChain, from offset: Int, limit: Int) throws(BlockError) {
+    self.init()
+    try chain.top.check(offset, 0)
+    var rest = ByteRange(from: offset, to: chain.virtualSize)
+    // One more than asked for, because the last one may go on in what was not looked at.
+    while !rest.isEmpty, extents.count <= limit {
+      let runs = try chain.status(in: rest, above: chain.nodes.count, limit: limit)
+      for run in runs {
+        append(MapExtent(run, chain))
+        rest = rest.dropping(run.range.length)
+      }
+    }
+    if extents.count > limit || !rest.isEmpty {
+      extents.removeLast(max(1, extents.count - limit))
+      next = extents.last.map { $0.start + $0.length } ?? offset
+    }
+  }
+
+  private mutating func append(_ extent: MapExtent) {
+    if let last = extents.last, last.continues(into: extent) {
+      extents[extents.count - 1].length += extent.length
+    } else {
+      extents.append(extent)
+    }
+  }
+}
+
+extension MapExtent {
+  /// One run as `qemu-img map` tells it.
+  fileprivate init(_ run: ChainRun, _ chain: BackingChain) {
+    self.init()
+    start = run.range.lower
+    length = run.range.length
+    depth = run.layer
+    present = true
+    switch run.content {
+    case .data(let host):
+      data = true
+      offset = host
+    case .zero(let reserved):
+      zero = true
+      offset = reserved
+    case .compressed:
+      data = true
+      compressed = true
+    case .unallocated:
+      present = false
+      zero = true
+      depth = chain.nodes.count - 1
+    }
+  }
+
+  /// Whether `next` says the same of the bytes that follow.
+  fileprivate func continues(into next: MapExtent) -> Bool {
+    start + length == next.start && depth == next.depth && present == next.present
+      && zero == next.zero && data == next.data && compressed == next.compressed
+      && offset.map { $0 + length } == next.offset
+  }
+}

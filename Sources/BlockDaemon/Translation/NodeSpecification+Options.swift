@@ -1,0 +1,77 @@
+import BlockCore
+import BlockGraph
+import QMP
+
+extension NodeSpecification {
+  /// The node that a client describes.
+  init(_ options: BlockdevOptions) {
+    let driver: Driver =
+      switch options.driver {
+      case .file(let file): .file(FileSpecification(.file, file.filename))
+      case .hostDevice(let file): .file(FileSpecification(.hostDevice, file.filename))
+      case .raw(let raw): .format(FormatSpecification(.raw, file: .init(raw.file)))
+      case .qcow2(let qcow2): .format(FormatSpecification(qcow2))
+      }
+    self.init(
+      name: options.nodeName, driver,
+      options: NodeOptions(
+        discard: options.discard?.engine ?? .ignore,
+        detectZeroes: options.detectZeroes?.engine ?? .off))
+    isReadOnly = options.readOnly
+    autoReadOnly = options.autoReadOnly
+    forceShare = options.forceShare
+    cacheDirect = options.cache?.direct
+    cacheNoFlush = options.cache?.noFlush
+  }
+}
+
+extension FormatSpecification {
+  fileprivate init(_ options: Qcow2Options) {
+    let backing: Backing =
+      switch options.backing {
+      case nil: .fromHeader
+      case .none?: .none
+      case .reference(let reference)?: .node(Child(reference))
+      }
+    self.init(
+      .qcow2, file: Child(options.file), backing: backing,
+      backingFormat: options.backingFormat?.engine, dropBitmaps: options.dropBitmaps)
+  }
+}
+
+extension FormatSpecification.Child {
+  init(_ reference: BlockdevReference) {
+    switch reference {
+    case .node(let name): self = .named(name)
+    case .options(let options): self = .inline(NodeSpecification(options))
+    }
+  }
+}
+
+extension ImageFormat {
+  var engine: FormatSpecification.Format {
+    switch self {
+    case .qcow2: .qcow2
+    case .raw: .raw
+    }
+  }
+}
+
+extension DiscardMode {
+  fileprivate var engine: NodeOptions.Discard {
+    switch self {
+    case .ignore: .ignore
+    case .unmap: .unmap
+    }
+  }
+}
+
+extension DetectZeroes {
+  fileprivate var engine: NodeOptions.DetectZeroes {
+    switch self {
+    case .off: .off
+    case .on: .on
+    case .unmap: .unmap
+    }
+  }
+}
