@@ -57,6 +57,9 @@ package final class UnixListener {
   ) {
     precondition(source == nil, "started twice")
     openReserve()
+    // Dispatch opens a descriptor for its first timer, and never fires one that it could not open
+    // it for: have it now, not when there is none left.
+    retry = ControlTimer(after: .zero) {}
     let source = ReadinessSource(descriptor, .read) { self.acceptWaiting(accepted) }
     self.source = source
     source.resume()
@@ -91,20 +94,27 @@ package final class UnixListener {
       case EINTR, ECONNABORTED: continue
       case EAGAIN: return
       case EMFILE, ENFILE:
-        guard refuseOne() else { return pause() }
+        // The system says so before it looks whether anybody waits.
+        switch refuseOne() {
+        case 0: continue
+        case EAGAIN: return
+        default: return pause()
+        }
       default: return pause()
       }
     }
   }
 
   /// Accepts one connection on the reserve's descriptor and closes it, so that its client knows.
-  private func refuseOne() -> Bool {
-    guard reserve >= 0 else { return false }
+  /// Returns 0, or the error number for which it could not.
+  private func refuseOne() -> Int32 {
+    guard reserve >= 0 else { return EMFILE }
     Glibc.close(reserve)
     let refused = cl_accept(descriptor)
+    let failure = errno
     if refused >= 0 { Glibc.close(refused) }
     openReserve()
-    return refused >= 0
+    return refused >= 0 ? 0 : failure
   }
 
   private func openReserve() {
