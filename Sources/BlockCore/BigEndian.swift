@@ -4,6 +4,7 @@
 extension RawSpan {
   /// The big-endian integer at `offset`. Out of bounds is a programming error: callers check
   /// lengths that come from outside before they read.
+  @inlinable
   package func bigEndian<T: FixedWidthInteger & BitwiseCopyable>(
     _ type: T.Type = T.self, at offset: Int
   ) -> T {
@@ -11,15 +12,18 @@ extension RawSpan {
     return unsafe T(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
   }
   /// The byte at `offset`.
+  @inlinable
   package func byte(at offset: Int) -> UInt8 {
     precondition(offset >= 0 && offset < byteCount)
     return unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self)
   }
   /// A copy of the bytes as an array.
+  @inlinable
   package func copied() -> [UInt8] {
     unsafe withUnsafeBytes { unsafe [UInt8]($0) }
   }
   /// Whether every byte is zero. Reads 64 bytes a step, so that scanning costs no more than reading.
+  @inlinable
   package var isAllZero: Bool {
     var offset = 0
     let count = byteCount
@@ -35,6 +39,7 @@ extension RawSpan {
     return true
   }
   /// Whether the two runs of bytes are the same.
+  @inlinable
   package func isEqual(to other: RawSpan) -> Bool {
     guard byteCount == other.byteCount else { return false }
     var offset = 0
@@ -54,6 +59,7 @@ extension RawSpan {
 
 extension MutableRawSpan {
   /// The big-endian integer at `offset`; out of bounds is a programming error.
+  @inlinable
   package func bigEndian<T: FixedWidthInteger & BitwiseCopyable>(
     _ type: T.Type = T.self, at offset: Int
   ) -> T {
@@ -61,6 +67,7 @@ extension MutableRawSpan {
     return unsafe T(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
   }
   /// Stores an integer big-endian at `offset`; out of bounds is a programming error.
+  @inlinable
   package mutating func setBigEndian<T: FixedWidthInteger & BitwiseCopyable>(
     _ value: T, at offset: Int
   ) {
@@ -68,10 +75,12 @@ extension MutableRawSpan {
     storeBytes(of: value.bigEndian, toByteOffset: offset, as: T.self)
   }
   /// Sets every byte to zero.
+  @inlinable
   package mutating func zero() {
     unsafe withUnsafeMutableBytes { unsafe _ = $0.initializeMemory(as: UInt8.self, repeating: 0) }
   }
   /// Copies all of `source` to `offset`; a source that does not fit is a programming error.
+  @inlinable
   package mutating func copy(_ source: RawSpan, at offset: Int = 0) {
     precondition(offset >= 0 && offset + source.byteCount <= byteCount)
     unsafe withUnsafeMutableBytes { target in
@@ -81,6 +90,7 @@ extension MutableRawSpan {
     }
   }
   /// Calls `body` with the part `range` of the bytes.
+  @inlinable
   package mutating func withPart<R, E: Error>(
     _ range: Range<Int>, _ body: (inout MutableRawSpan) throws(E) -> R
   ) throws(E) -> R {
@@ -92,10 +102,12 @@ extension MutableRawSpan {
 
 extension [UInt8] {
   /// Calls `body` with the array's bytes.
+  @inlinable
   package func withBytes<R, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R {
     try body(unsafe span.bytes)
   }
   /// Calls `body` with the array's bytes, to be changed in place.
+  @inlinable
   package mutating func withMutableBytes<R, E: Error>(
     _ body: (inout MutableRawSpan) throws(E) -> R
   ) throws(E) -> R {

@@ -140,11 +140,13 @@ private struct ChainWalk {
     var rest = inside
     while !rest.isEmpty {
       guard budget > 0 || runs.isEmpty else { return false }
-      let mappings = try node.mappings(in: rest, limit: max(budget, 1))
+      // Half of what is left: the layers below need some too, or the walk would end at the first
+      // hole and most of the answer would be thrown away.
+      let mappings = try node.mappings(in: rest, limit: max(budget / 2, 1))
       budget -= mappings.count
       for mapping in mappings {
         if mapping.content == .unallocated {
-          guard budget > 0 || runs.isEmpty else { return false }
+          guard layer + 1 == base || budget > 0 || runs.isEmpty else { return false }
           guard try visit(mapping.range, layer: layer + 1) else { return false }
         } else {
           append(ChainRun(range: mapping.range, layer: layer, content: mapping.content))

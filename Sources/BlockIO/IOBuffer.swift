@@ -27,6 +27,7 @@ package final class IOBuffer: @unchecked Sendable {
   deinit { unsafe memory.deallocate() }
 
   /// Calls `body` with the bytes `part`, to be read.
+  @inlinable
   package func withBytes<R, E: Error>(
     _ part: Range<Int>, _ body: (RawSpan) throws(E) -> R
   ) throws(E) -> R {
@@ -37,6 +38,7 @@ package final class IOBuffer: @unchecked Sendable {
   }
 
   /// Calls `body` with the bytes `part`, to be changed.
+  @inlinable
   package func withMutableBytes<R, E: Error>(
     _ part: Range<Int>, _ body: (inout MutableRawSpan) throws(E) -> R
   ) throws(E) -> R {

@@ -7,10 +7,10 @@ extension Qcow2State {
 
   /// See `ImageDriver.mappings`.
   mutating func mappings(in range: ByteRange, limit: Int) throws(BlockError) -> [ImageMapping] {
-    var list: [ImageMapping] = []
+    var list = MappingList(limit: limit)
     var position = range.lower
     var tables = 0
-    while position < range.upper, list.count <= limit, tables < Qcow2State.tablesPerCall {
+    while position < range.upper, !list.isFull, tables < Qcow2State.tablesPerCall {
       let index = geometry.l1Index(position)
       // The last table's range may end past Int.max.
       let tableStart = geometry.guestOffset(l1Index: index, l2Index: 0)
@@ -20,17 +20,17 @@ extension Qcow2State {
         try appendMappings(of: table, in: part, to: &list)
         tables += 1
       } else {
-        ImageMapping.append(ImageMapping(range: part, content: .unallocated), to: &list)
+        list.append(ImageMapping(range: part, content: .unallocated))
       }
       position = part.upper
     }
-    return list
+    return list.runs
   }
 
   /// Appends what the table at `table` says of `range`, which it maps: slice by slice through the
   /// cache where it is short, else read in large pieces that drive no other table out of the cache.
   private mutating func appendMappings(
-    of table: Int, in range: ByteRange, to list: inout [ImageMapping]
+    of table: Int, in range: ByteRange, to list: inout MappingList
   ) throws(BlockError) {
     let bytesPerSlice = l2.sliceWords << geometry.clusterBits
     let tableStart = range.lower.roundedDown(to: geometry.bytesPerL2Table)
@@ -38,7 +38,7 @@ extension Qcow2State {
       from: (range.lower - tableStart) / bytesPerSlice,
       to: (range.upper - tableStart).dividedRoundingUp(by: bytesPerSlice))
     var slice = slices.lower
-    while slice < slices.upper {
+    while slice < slices.upper, !list.isFull {
       let count = min(slices.upper - slice, max(1, Qcow2State.scanBytes / geometry.sliceBytes))
       let guest = tableStart + slice * bytesPerSlice
       let offset = table + slice * geometry.sliceBytes
@@ -59,13 +59,13 @@ extension Qcow2State {
   /// are passed over a slice at a time.
   private mutating func scan(
     _ count: Int, at offset: Int, from guest: Int, in range: ByteRange,
-    to list: inout [ImageMapping]
+    to list: inout MappingList
   ) throws(BlockError) {
     let buffer = scanBuffer ?? IOBuffer(count: Qcow2State.scanBytes)
     scanBuffer = buffer
     let sliceBytes = geometry.sliceBytes
     try io.read(.l2Table, at: offset, into: buffer, count: count * sliceBytes)
-    for index in 0..<count {
+    for index in 0..<count where !list.isFull {
       let start = guest + index * l2.sliceWords << geometry.clusterBits
       let cached = l2.cached(at: offset + index * sliceBytes)
       if let words = cached?.words {
@@ -77,7 +77,7 @@ extension Qcow2State {
         if bytes.isAllZero {
           let part = ByteRange(at: start, length: l2.sliceWords << geometry.clusterBits)
             .intersection(range)
-          ImageMapping.append(ImageMapping(range: part, content: .unallocated), to: &list)
+          list.append(ImageMapping(range: part, content: .unallocated))
         } else {
           try appendEntries(l2.sliceWords, from: start, in: range, to: &list) {
             bytes.bigEndian(at: $0 * 8)
@@ -89,13 +89,13 @@ extension Qcow2State {
 
   /// Appends what `count` entries say, of which the first maps the guest offset `start`.
   private func appendEntries(
-    _ count: Int, from start: Int, in range: ByteRange, to list: inout [ImageMapping],
+    _ count: Int, from start: Int, in range: ByteRange, to list: inout MappingList,
     _ word: (Int) -> UInt64
   ) throws(BlockError) {
     let bits = geometry.clusterBits
     var index = max(0, (range.lower - start) >> bits)
     let last = min(count, geometry.clusters(for: range.upper - start))
-    while index < last {
+    while index < last, !list.isFull {
       let entry = word(index)
       var end = index + 1
       if entry == 0 {
@@ -111,8 +111,25 @@ extension Qcow2State {
         case .data(let offset): .data(at: offset + skipped)
         case .compressed: .compressed
         }
-      ImageMapping.append(ImageMapping(range: part, content: content), to: &list)
+      list.append(ImageMapping(range: part, content: content))
       index = end
     }
   }
+}
+
+/// Runs in order, neighbours of one kind merged, up to a limit.
+///
+/// Isolation: value.
+private struct MappingList {
+  private let limit: Int
+  private var list: [ImageMapping] = []
+
+  init(limit: Int) { self.limit = max(1, limit) }
+
+  /// Whether nothing more that is appended would be kept. One run more than the limit is taken,
+  /// because only the next one tells where the last one ends.
+  var isFull: Bool { list.count > limit }
+  var runs: [ImageMapping] { Array(list.prefix(limit)) }
+
+  mutating func append(_ run: ImageMapping) { ImageMapping.append(run, to: &list) }
 }
