@@ -99,6 +99,7 @@ let package = Package(
     tests("SocketIOTests", ["SocketIO", "BlockRuntime", "BlockCore"]),
     tests("ImageFormatsTests", ["ImageFormats", "BlockIO", "BlockCore", "CCompression"]),
     tests("QMPTests", ["QMP", "JSONValue"]),
+    tests("QMPClientTests", ["QMPClient", "QMP", "JSONValue", "SocketIO", "BlockRuntime"]),
     tests(
       "BlockGraphTests",
       ["BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),

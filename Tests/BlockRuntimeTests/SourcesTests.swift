@@ -89,11 +89,13 @@ import Testing
   }
 
   @Test("a signal has its default effect again when its source is gone")
-  func signalGone() async {
-    await #expect(processExitsWith: .signal(SIGUSR2)) { @ControlPlane in
-      _ = SignalSource(SIGUSR2) {}
-      kill(getpid(), SIGUSR2)
-    }
+  @ControlPlane func signalGone() {
+    #expect(hasDefaultEffect(SIGUSR2))
+    var source: SignalSource? = SignalSource(SIGUSR2) {}
+    #expect(!hasDefaultEffect(SIGUSR2))
+    withExtendedLifetime(source) {}
+    source = nil
+    #expect(hasDefaultEffect(SIGUSR2))
   }
 
   @Test("an ignored signal does nothing")
@@ -103,6 +105,11 @@ import Testing
       kill(getpid(), SIGHUP)
     }
   }
+}
+
+private func hasDefaultEffect(_ signal: Int32) -> Bool {
+  var action = sigaction()
+  return sigaction(signal, nil, &action) == 0 && action.__sigaction_handler.sa_handler == nil
 }
 
 /// A pipe with both ends open.

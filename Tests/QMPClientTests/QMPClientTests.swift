@@ -121,11 +121,11 @@ import Testing
   func interrupted() async throws {
     let server = try await ScriptedServer { request in
       guard request.execute == "hang" else { return .text(request.returning("on")) }
-      kill(getpid(), SIGUSR2)
+      kill(getpid(), SIGURG)
       return .text("")
     }
     try await onThread {
-      let client = try QMPClient(connectingTo: server.path, interruptedBy: [SIGUSR2])
+      let client = try QMPClient(connectingTo: server.path, interruptedBy: [SIGURG])
       #expect(throws: QMPClientError.interrupted) { try client.execute("hang") }
       #expect(try client.execute("go") == "on")
     }
