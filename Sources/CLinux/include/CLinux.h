@@ -2,6 +2,7 @@
 #define CLINUX_H
 
 #include "CLinuxFile.h"
+#include "CLinuxProcess.h"
 #include "CLinuxSignal.h"
 #include "CLinuxSocket.h"
 

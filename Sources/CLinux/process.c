@@ -1,0 +1,81 @@
+#include "CLinuxProcess.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+extern char **environ;
+
+// What a service manager says to one process is not for its children.
+static int is_inherited(const char *variable) {
+    static const char *const own[] = {
+        "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "NOTIFY_SOCKET=", "RUNTIME_DIRECTORY=",
+        "WATCHDOG_PID=", "WATCHDOG_USEC="};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strncmp(variable, own[i], strlen(own[i])) == 0) return 0;
+    return 1;
+}
+
+// Our environment without the service manager's words, and these two. Freed with free().
+static char **environment(char *listen_fds, char *listen_pid) {
+    size_t count = 0;
+    while (environ && environ[count]) count++;
+    char **result = calloc(count + 3, sizeof *result);
+    if (!result) return NULL;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_inherited(environ[i])) result[kept++] = environ[i];
+    result[kept++] = listen_fds;
+    result[kept] = listen_pid;
+    return result;
+}
+
+// The child's part between fork and exec: only calls that are safe there.
+static void become(int32_t listener, pid_t parent) {
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0) return;
+    // dup2 onto itself would leave close-on-exec set.
+    if (listener == 3 ? fcntl(3, F_SETFD, 0) < 0 : dup2(listener, 3) < 0) return;
+    setsid();
+    signal(SIGPIPE, SIG_DFL);
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) return;
+    // A parent that died before that sends nothing any more.
+    if (getppid() != parent) _exit(1);
+    errno = 0;
+}
+
+int32_t cl_spawn_listener(const char *program, char *const *arguments, int32_t listener) {
+    char listen_fds[] = "LISTEN_FDS=1", listen_pid[32];
+    char **variables = environment(listen_fds, listen_pid);
+    if (!variables) return -1;
+    // vfork: the child writes its own number into our memory, and errno where exec fails.
+    volatile int failure = 0;
+    pid_t parent = getpid();
+    pid_t child = vfork();
+    if (child == 0) {
+        errno = 0;
+        become(listener, parent);
+        if (errno == 0) {
+            snprintf(listen_pid, sizeof listen_pid, "LISTEN_PID=%d", (int)getpid());
+            execve(program, arguments, variables);
+        }
+        failure = errno;
+        _exit(127);
+    }
+    int saved = errno;
+    free(variables);
+    if (child < 0) {
+        errno = saved;
+        return -1;
+    }
+    if (failure != 0) {
+        errno = failure;
+        return -1;
+    }
+    return child;
+}

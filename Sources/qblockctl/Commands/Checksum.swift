@@ -1,0 +1,26 @@
+import ArgumentParser
+import QMP
+
+/// `checksum`: one number for all that a guest reads.
+struct Checksum: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Prints the SHA-256 of all that a guest reads.")
+
+  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var image: ImageOptions
+  @OptionGroup var job: JobOptions
+
+  @Argument(help: "The image.")
+  var file: String
+
+  func run() throws {
+    try connection.withSession { session in
+      let disk = try ImageFile(file, image, readOnly: true)
+      var command = BlockChecksum { $0.node = disk.nodeName }
+      let found = try job.run(&command, on: [disk], in: session)
+      guard let found, !session.isJSON else { return }
+      let result = try ChecksumResult(wire: found, at: .reply)
+      StandardStream.output.line("\(result.digest)  \(file)")
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import ArgumentParser
+import JSONValue
+import QMP
+import QMPClient
+
+/// `compare`: what `qemu-img compare` does, with its words and its exit codes: 0 the same, 1
+/// different, 2 an image that cannot be opened, 4 one that cannot be read.
+struct Compare: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Tells whether guests of two images read the same.")
+
+  @OptionGroup var connection: ConnectionOptions
+  @OptionGroup var image: ImageOptions
+
+  @Option(
+    name: [.customShort("F"), .customLong("other-format")], help: "The second image's format.")
+  var otherFormat: String?
+
+  @OptionGroup var job: JobOptions
+
+  @Argument(help: "One image.")
+  var first: String
+
+  @Argument(help: "The other. Past its end it counts as zeros.")
+  var second: String
+
+  func run() throws {
+    do {
+      try connection.withSession { try compare(in: $0) }
+    } catch let failure as Failure where failure.status == 1 {
+      throw Failure(failure.message, status: 2)
+    } catch let error as QMPClientError {
+      throw Failure(error.description, status: 2)
+    }
+  }
+
+  private func compare(in session: Session) throws {
+    var other = image
+    other.format = otherFormat
+    let disks = [
+      try ImageFile(first, image, readOnly: true), try ImageFile(second, other, readOnly: true),
+    ]
+    let sizes = disks.map { disk in QMPRequest(NodeInfoQuery { $0.node = disk.nodeName }) }
+    var command = BlockCompare { ($0.node, $0.other) = (disks[0].nodeName, disks[1].nodeName) }
+    var lengths: [Int] = []
+    let found = try job.run(&command, on: disks, queries: sizes, in: session, status: 4) {
+      lengths = try $0.map { try NodeInfo(wire: $0, at: .reply).virtualSize }
+    }
+    guard let found else { throw Failure("qblockd does not say what it found", status: 4) }
+    let result = try CompareResult(wire: found, at: .reply)
+    if !session.isJSON && !job.quiet { say(result, lengths) }
+    if !result.equal { throw ExitCode(1) }
+  }
+
+  private func say(_ result: CompareResult, _ lengths: [Int]) {
+    let common = lengths.min() ?? 0
+    if common != lengths.max(), result.offset ?? common >= common {
+      StandardStream.output.line("Warning: Image size mismatch!")
+    }
+    switch result.offset {
+    case let offset?: StandardStream.output.line("Content mismatch at offset \(offset)!")
+    case nil: StandardStream.output.line("Images are identical.")
+    }
+  }
+}
