@@ -96,7 +96,7 @@ package final class PrivateDaemon {
     var arguments: [UnsafeMutablePointer<CChar>?] = unsafe words.map { word in unsafe strdup(word) }
     unsafe arguments.append(nil)
     let result = unsafe cl_spawn_listener(program, &arguments, listener)
-    for unsafeargument in unsafe arguments { unsafe free(argument) }
+    unsafe arguments.forEach { unsafe free($0) }
     guard result > 0 else {
       throw errno == ENOENT ? .noProgram : .system(doing: "start \(program)", errno: errno)
     }
