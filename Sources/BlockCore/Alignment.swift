@@ -12,7 +12,7 @@ extension Int {
   }
 
   /// The smallest multiple of `alignment` that is not below the number.
-  /// `alignment` is a power of two; the number is not negative and lies `alignment` below `Int.max`.
+  /// `alignment` is a power of two; the number is not negative and `alignment` below `Int.max`.
   @inlinable
   package func roundedUp(to alignment: Int) -> Int {
     assert(alignment.isPowerOfTwo && self >= 0)

@@ -22,7 +22,7 @@ extension RawSpan {
   package func copied() -> [UInt8] {
     unsafe withUnsafeBytes { unsafe [UInt8]($0) }
   }
-  /// Whether every byte is zero. Reads 64 bytes a step, so that scanning costs no more than reading.
+  /// Whether every byte is zero. Takes 64 bytes a step, so that scanning costs what reading does.
   @inlinable
   package var isAllZero: Bool {
     var offset = 0

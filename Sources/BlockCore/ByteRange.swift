@@ -47,7 +47,7 @@ package struct ByteRange: Hashable, Sendable, CustomStringConvertible {
   package func overlaps(_ other: ByteRange) -> Bool {
     lower < other.upper && other.lower < upper
   }
-  /// The bytes that both runs hold; empty, at the larger of the two beginnings, when they share none.
+  /// The bytes that both runs hold; empty, at the larger beginning, when they share none.
   @inlinable
   package func intersection(_ other: ByteRange) -> ByteRange {
     let low = max(lower, other.lower)

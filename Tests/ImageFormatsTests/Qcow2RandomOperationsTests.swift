@@ -73,7 +73,7 @@ struct Qcow2RandomOperationsTests {
     case 16..<18: try test.dropClusters(range)
     case 18: try test.image.flush()
     default:
-      // QEMU rounds a disk's length down to sectors, so an image that it is to compare has whole ones.
+      // QEMU rounds a disk's length down to sectors, so an image for it to compare has whole ones.
       let unit = test.backing == nil ? 512 : 1
       try test.resize(to: size + unit * Int.random(in: 1...100_000 / unit, using: &random))
     }

@@ -79,7 +79,7 @@ package struct ClusterGeometry: Hashable, Sendable {
 
   // MARK: Slices
 
-  /// The unit in which tables are read, cached and written: a page, or a cluster where that is less.
+  /// The unit in which tables are read, cached and written: a page, or a smaller cluster.
   package var sliceBytes: Int { min(clusterSize, Limits.tableSliceBytes) }
 
   // MARK: Compressed clusters

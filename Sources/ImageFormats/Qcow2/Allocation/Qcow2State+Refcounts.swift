@@ -17,7 +17,7 @@ extension Qcow2State {
     else {
       throw BlockError(
         .corrupt,
-        "Refcount table entry \(index) = 0x\(String(entry.word, radix: 16)) is not a block's offset",
+        "Refcount table entry \(index) = 0x\(String(entry.word, radix: 16)) is no block's offset",
         file: name, offset: header.refcountTableOffset + index * 8)
     }
     return offset

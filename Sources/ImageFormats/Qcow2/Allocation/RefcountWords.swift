@@ -1,7 +1,8 @@
 import BlockCore
 
 /// Where a refcount of any width lies in the 64-bit words of a slice: wider than a byte they are
-/// big-endian, so the first is the most significant; inside a byte "bit 0 is the least significant".
+/// big-endian, so the first is the most significant; inside a byte "bit 0 is the least
+/// significant".
 ///
 /// Isolation: value.
 struct RefcountWords {

@@ -55,8 +55,8 @@ extension Qcow2State {
   /// What one read of a scan takes.
   private static var scanBytes: Int { 64 << 10 }
 
-  /// Appends what `count` slices from `offset` on say. Most of a large disk's tables is zeros, which
-  /// are passed over a slice at a time.
+  /// Appends what `count` slices from `offset` on say. Most of a large disk's tables is zeros,
+  /// which are passed over a slice at a time.
   private mutating func scan(
     _ count: Int, at offset: Int, from guest: Int, in range: ByteRange,
     to list: inout MappingList

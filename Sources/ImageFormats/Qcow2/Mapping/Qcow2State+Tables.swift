@@ -22,7 +22,7 @@ extension Qcow2State {
     return offset
   }
 
-  /// Whether the cluster at `offset` is the header, the L1 table or the refcount table: no L2 table.
+  /// Whether the cluster at `offset` is the header's, the L1 table's or the refcount table's.
   private func isFixedMetadata(_ offset: Int) -> Bool {
     offset == 0 || ByteRange(at: header.l1Offset, length: header.l1Bytes).contains(offset)
       || ByteRange(at: header.refcountTableOffset, length: header.refcountTableBytes)
