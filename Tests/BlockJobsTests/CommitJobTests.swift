@@ -122,6 +122,41 @@ struct CommitJobTests {
     #expect(try stage.view(base) == before)
   }
 
+  @Test("somebody writes all the time, and nothing is lost", arguments: 0..<5)
+  func liveWriter(seed: UInt64) async throws {
+    let size = 16 << 20
+    let base = try stage.qcow2("base", size: size)
+    let middle = try stage.qcow2("middle", size: size, clusterSize: 512, over: base)
+    let top = try stage.qcow2("top", size: size, over: middle)
+    var generator = SeededGenerator(seed: seed)
+    try stage.write(generator.bytes(9 << 20), to: middle, at: 1 << 20)
+    try stage.write(generator.bytes(3 << 20), to: top, at: 8 << 20)
+    let (chain, start) = (stage.graph.chain(from: top), generator)
+    let job = try stage.commit(top, into: base)
+    let written = await LanePool.shared.perform(on: DeviceKey(99)) { () throws(BlockError) in
+      var generator = start
+      for _ in 0..<300 {
+        let length = Int.random(in: 1...70_000, using: &generator)
+        let range = ByteRange(
+          at: Int.random(in: 0..<size - length, using: &generator), length: length)
+        if Bool.random(using: &generator) {
+          try chain.writeZeroes(range, deallocate: true)
+        } else {
+          try generator.bytes(length).withBytes { (bytes) throws(BlockError) in
+            try chain.write(bytes, at: range.lower)
+          }
+        }
+      }
+    }
+    try written.get()
+    await stage.wait(for: job) { $0.machine.isReady }
+    let before = try stage.view(top)
+    try job.complete()
+    #expect(await stage.end(of: job).error == nil)
+    #expect(try stage.view(base) == before)
+    #expect(try stage.view(top) == before)
+  }
+
   @Test("with auto-complete nobody has to complete it")
   func autoComplete() async throws {
     let base = try stage.qcow2("base", size: 1 << 20)

@@ -137,10 +137,10 @@ package final class CommitJob: JobBody {
 // MARK: Before the first write
 
 extension CommitJob {
-  /// Bits for the tracker: at most 4 MiB of memory, and no finer than what a guest writes at once.
+  /// A tracker of at most 1 MiB of bits, in units of a usual cluster up to half a TiB.
   private static func tracker(of top: BlockNode) -> DirtyTracker {
     var granularity = 64 << 10
-    while top.virtualSize / granularity > 1 << 25 { granularity *= 2 }
+    while top.virtualSize / granularity > 1 << 23 { granularity *= 2 }
     return DirtyTracker(size: top.virtualSize, granularity: granularity)
   }
 

@@ -8,11 +8,13 @@ import Synchronization
 ///
 /// Isolation: any thread; state behind `state`.
 final class SameBeneathWork: SteppedWork {
+  /// What is read from either side in one piece.
+  private static let pieceBytes = 512 << 10
   private static let runsPerLook = 256
 
   private let source: CopySource
   private let progress: JobProgress
-  private let buffers = BufferPool(size: 2 * Limits.copyWindowBytes)
+  private let buffers = BufferPool(size: 2 * SameBeneathWork.pieceBytes)
   private let state: Mutex<State>
 
   private struct State {
@@ -39,26 +41,15 @@ final class SameBeneathWork: SteppedWork {
   func step(_ lease: StepLease) throws(StepError) -> StepResult {
     var bytes = 0
     while let item = take(lease.budget - bytes) {
-      var rest = item.range
-      var compared = 0
-      defer {
-        let left = rest.isEmpty ? 0 : max(0, item.bytes - compared)
-        state.withLock { $0.plan.putBack(.init(range: rest, bytes: left)) }
-        progress.expect(left - (item.bytes - compared))
+      try StepError.during(.read) { () throws(BlockError) in
+        try compare(item, lease, &bytes)
       }
-      while !rest.isEmpty {
-        let count = try StepError.during(.read) { () throws(BlockError) in
-          try compareFront(of: &rest)
-        }
-        compared += count
-        bytes += count
-        progress.advance(by: count)
-        if lease.isOver(after: bytes) { return StepResult(bytes: bytes, isExhausted: false) }
-      }
+      if lease.isOver(after: bytes) { return StepResult(bytes: bytes, isExhausted: false) }
     }
     return StepResult(bytes: bytes, isExhausted: true)
   }
 
+  /// The next stretch; none any more once a difference is found.
   private func take(_ budget: Int) -> CopyPlan.Item? {
     state.withLock { state in
       guard state.difference == nil else { return nil }
@@ -66,42 +57,61 @@ final class SameBeneathWork: SteppedWork {
     }
   }
 
-  /// Compares the runs at the front of `rest` and takes them off. Returns how many bytes were read
-  /// from the layer.
-  private func compareFront(of rest: inout ByteRange) throws(BlockError) -> Int {
-    let runs = try source.chain.status(
-      in: rest.prefix(Limits.copyWindowBytes), above: source.base,
-      limit: SameBeneathWork.runsPerLook)
-    var bytes = 0
-    for run in runs {
-      switch run.content {
-      case .unallocated: break
-      case .zero where try source.beneath?.readsZero(run.range) ?? true: break
-      case .zero, .data, .compressed:
-        if let difference = try firstDifference(in: run) { note(difference) }
-        bytes += run.range.length
-      }
-      rest = rest.dropping(run.range.length)
+  /// Compares `item`, or its front up to the end of the lease; the rest goes back to the plan.
+  private func compare(
+    _ item: CopyPlan.Item, _ lease: StepLease, _ bytes: inout Int
+  ) throws(BlockError) {
+    let before = bytes
+    var rest = item.range
+    defer {
+      let compared = bytes - before
+      let left = rest.isEmpty ? 0 : max(0, item.bytes - compared)
+      state.withLock { $0.plan.putBack(.init(range: rest, bytes: left)) }
+      progress.expect(left - (item.bytes - compared))
     }
-    return bytes
+    while !rest.isEmpty {
+      for run in try source.chain.status(
+        in: rest, above: source.base, limit: SameBeneathWork.runsPerLook)
+      {
+        if try isKnownToBeSame(run) { rest = rest.dropping(run.range.length) }
+        while rest.lower < run.range.upper {
+          let piece = ByteRange(from: rest.lower, to: run.range.upper)
+            .prefix(SameBeneathWork.pieceBytes)
+          if let difference = try firstDifference(in: piece, of: run.layer) { note(difference) }
+          rest = rest.dropping(piece.length)
+          bytes += piece.length
+          progress.advance(by: piece.length)
+          if lease.isOver(after: bytes) { return }
+        }
+      }
+    }
   }
 
-  private func firstDifference(in run: ChainRun) throws(BlockError) -> Int? {
-    let length = run.range.length
+  /// Whether metadata alone says that the layer shows what is underneath.
+  private func isKnownToBeSame(_ run: ChainRun) throws(BlockError) -> Bool {
+    switch run.content {
+    case .unallocated: true
+    case .zero: try source.beneath?.readsZero(run.range) ?? true
+    case .data, .compressed: false
+    }
+  }
+
+  private func firstDifference(in range: ByteRange, of layer: Int) throws(BlockError) -> Int? {
+    let length = range.length
     return try buffers.withBuffer { (buffer) throws(BlockError) in
       try buffer.withMutableBytes(0..<length) { (bytes) throws(BlockError) in
-        try source.chain.nodes[run.layer].read(into: &bytes, at: run.range.lower)
+        try source.chain.nodes[layer].read(into: &bytes, at: range.lower)
       }
       try buffer.withMutableBytes(length..<2 * length) { (bytes) throws(BlockError) in
         if let beneath = source.beneath {
-          try beneath.read(into: &bytes, at: run.range.lower)
+          try beneath.read(into: &bytes, at: range.lower)
         } else {
           bytes.zero()
         }
       }
       return buffer.withBytes(0..<2 * length) { bytes in
         bytes.extracting(0..<length).firstDifference(from: bytes.extracting(length..<2 * length))
-          .map { run.range.lower + $0 }
+          .map { range.lower + $0 }
       }
     }
   }

@@ -13,6 +13,9 @@ import Synchronization
 ///
 /// Isolation: any thread; state behind `state`.
 final class CopyWork: SteppedWork {
+  /// What is read and then written in one piece: little enough that the write finds the bytes in
+  /// the processor's cache.
+  private static let pieceBytes = 512 << 10
   /// Runs of one look at the tables.
   private static let runsPerLook = 256
   /// Dirty runs taken at a time.
@@ -24,7 +27,7 @@ final class CopyWork: SteppedWork {
   private let tracker: DirtyTracker?
   private let progress: JobProgress
   private let alignment: Int
-  private let buffers = BufferPool(size: Limits.copyWindowBytes)
+  private let buffers: BufferPool
   private let state: Mutex<State>
 
   private struct State {
@@ -45,6 +48,7 @@ final class CopyWork: SteppedWork {
     zeroes = ZeroWriter(target: target)
     // Two windows in one cluster of the base would wait for each other.
     alignment = max(target.top.image.clusterSize, IOBuffer.alignment)
+    buffers = BufferPool(size: max(CopyWork.pieceBytes, alignment))
     state = Mutex(State(plan: plan))
     progress.expect(plan.bytes)
   }
@@ -59,8 +63,8 @@ final class CopyWork: SteppedWork {
 
   func step(_ lease: StepLease) throws(StepError) -> StepResult {
     try buffers.withBuffer { (buffer) throws(StepError) in
-      let window = min(buffer.count, lease.budget.roundedUp(to: alignment))
-      var step = Step(buffer: buffer, window: window, lease: lease)
+      let most = min(buffer.count, lease.budget.roundedUp(to: alignment))
+      var step = Step(buffer: buffer, pieceBytes: most, lease: lease)
       while let item = take(lease.budget - step.bytes) {
         try copy(item, &step)
         if step.isOver { return StepResult(bytes: step.bytes, isExhausted: false) }
@@ -73,7 +77,7 @@ final class CopyWork: SteppedWork {
   private struct Step {
     let buffer: IOBuffer
     /// The most that is copied in one piece.
-    let window: Int
+    let pieceBytes: Int
     let lease: StepLease
     var bytes = 0
 
@@ -127,7 +131,7 @@ final class CopyWork: SteppedWork {
               try zeroes.zeroFront(of: range)
             })
         case .data, .compressed:
-          let segment = CopySegment(runs[index...], from: rest.lower, limit: step.window)
+          let segment = CopySegment(runs[index...], from: rest.lower, limit: step.pieceBytes)
           try move(segment, step.buffer)
           step.bytes += segment.range.length
           progress.advance(by: segment.range.length)
