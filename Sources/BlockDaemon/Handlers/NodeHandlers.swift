@@ -44,7 +44,9 @@ extension DaemonServices {
     let node: BlockNode
     switch (call.device, call.nodeName) {
     case (let device?, nil):
-      guard let found = graph.node(named: device) else { throw .deviceNotFound(device) }
+      guard let found = graph.node(named: device) else {
+        throw QMPError("Cannot find device='\(QMPError.quoted(device))' nor node-name=''")
+      }
       node = found
     case (nil, let name?): node = try self.node(name)
     default: throw QMPError("Need exactly one of 'device' and 'node-name'")

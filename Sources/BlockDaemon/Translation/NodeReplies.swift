@@ -33,7 +33,7 @@ extension NodeImageInfo {
     virtualSize = node.virtualSize
     actualSize = node.actualSize
     clusterSize = node.image.clusterSize
-    dirty = node.image.qcow2.map(\.isDirty)
+    dirty = node.image.qcow2?.isDirty ?? false
     backingFilename = node.image.backing?.name
     fullBackingFilename = node.image.backing == nil ? nil : node.backingFileName
     backingFilenameFormat = node.image.backing?.format

@@ -17,7 +17,6 @@ package struct BlockMakeEmpty: JobStartingCommand {
   package var node = ""
   package var mode = Mode.auto
   package var force = false
-  package var dropBitmaps = false
   package var jobID = ""
   package var speed = 0
   package var autoFinalize = true
@@ -33,7 +32,5 @@ package struct BlockMakeEmpty: JobStartingCommand {
       .required("node", \.node, "The overlay"),
       .defaulted("mode", \.mode, "How to empty it"),
       .defaulted("force", \.force, "Whether to skip the comparison with what lies below"),
-      .defaulted(
-        "drop-bitmaps", \.dropBitmaps, "Whether persistent bitmaps may be freed and forgotten"),
     ] + jobMembers
 }

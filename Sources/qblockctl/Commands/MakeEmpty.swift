@@ -30,7 +30,6 @@ struct MakeEmpty: ParsableCommand {
         $0.node = overlay.nodeName
         $0.mode = mode
         $0.force = force
-        $0.dropBitmaps = dropBitmaps
       }
       try job.run(&command, on: [overlay], in: session)
       if !job.quiet && !session.isJSON { StandardStream.output.line("Image emptied.") }
