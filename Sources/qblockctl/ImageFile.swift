@@ -18,10 +18,19 @@ struct ImageFile {
     _ file: String, _ image: ImageOptions, readOnly: Bool, dropBitmaps: Bool = false,
     nodeName: String? = nil
   ) throws {
-    let format =
-      try image.format.map { word in try ImageOptions.parse(word, of: file) }
-      ?? ImageFile.declaredFormat(of: file)
-    let below = try image.backingFormat.map { word in try ImageOptions.parse(word, of: file) }
+    let format = try image.format.map { word in try ImageOptions.parse(word, of: file) }
+    self.init(
+      file, as: try format ?? ImageFile.declaredFormat(of: file),
+      over: try image.backingFormat.map { word in try ImageOptions.parse(word, of: file) },
+      readOnly: readOnly, dropBitmaps: dropBitmaps, nodeName: nodeName)
+    options.cache = try image.cacheOptions()
+  }
+
+  /// `file` in `format`, over a file that has the format `below` unless the image says another.
+  init(
+    _ file: String, as format: ImageFormat, over below: ImageFormat? = nil, readOnly: Bool,
+    dropBitmaps: Bool = false, nodeName: String? = nil
+  ) {
     self.file = file
     self.nodeName = nodeName ?? uniqueName("qblockctl")
     let host = BlockdevReference.options(ImageFile.host(file))
@@ -36,7 +45,6 @@ struct ImageFile {
     options.nodeName = self.nodeName
     options.readOnly = readOnly ? true : nil
     options.discard = .unmap
-    options.cache = try image.cacheOptions()
   }
 
   /// The command that opens it.

@@ -37,7 +37,7 @@ extension NodeMap {
     while !rest.isEmpty, extents.count <= limit {
       let runs = try chain.status(in: rest, above: chain.nodes.count, limit: limit)
       for run in runs {
-        append(MapExtent(run, chain))
+        for part in run.split(atEndIn: chain) { append(MapExtent(part, chain)) }
         rest = rest.dropping(run.range.length)
       }
     }
@@ -56,6 +56,20 @@ extension NodeMap {
   }
 }
 
+extension ChainRun {
+  /// The run in two where it begins inside its layer and ends past the layer's end. The zeros there
+  /// are nobody's: `qemu-img map` tells them of the layer above.
+  fileprivate func split(atEndIn chain: BackingChain) -> [ChainRun] {
+    guard case .zero = content else { return [self] }
+    let inside = range.intersection(ByteRange(at: 0, length: chain.nodes[layer].virtualSize))
+    guard !inside.isEmpty, inside.length < range.length else { return [self] }
+    var (front, back) = (self, self)
+    front.range = inside
+    back.range = range.dropping(inside.length)
+    return [front, back]
+  }
+}
+
 extension MapExtent {
   /// One run as `qemu-img map` tells it.
   fileprivate init(_ run: ChainRun, _ chain: BackingChain) {
@@ -71,6 +85,10 @@ extension MapExtent {
     case .zero(let reserved):
       zero = true
       offset = reserved
+      if run.range.lower >= chain.nodes[run.layer].virtualSize {
+        present = false
+        depth = run.layer - 1
+      }
     case .compressed:
       data = true
       compressed = true

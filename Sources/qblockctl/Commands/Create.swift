@@ -69,9 +69,8 @@ struct Create: ParsableCommand {
     var bytes = size?.bytes
     if let backing, let backingFormat {
       // Opened in any case: a backing file that is not there is found now and not by the guest.
-      var image = ImageOptions()
-      image.format = backingFormat.rawValue
-      let disk = try ImageFile(pathOfBacking(backing, of: file), image, readOnly: true)
+      let disk = ImageFile(
+        pathOfBacking(backing, of: file), as: backingFormat, readOnly: true)
       let below = try disk.whileOpen(in: session) {
         try session.client.execute(NodeInfoQuery { $0.node = disk.nodeName }).virtualSize
       }
