@@ -92,7 +92,8 @@ package final class DaemonProcess {
   deinit { if process.isRunning { stop() } }
 }
 
-/// What a process writes, read as it comes, so that the process never waits for its reader.
+/// What a process writes, read as it comes, so that the process never waits for its reader. A
+/// thread of its own reads: tests that wait may hold every thread that the system's queues have.
 ///
 /// Isolation: any thread; state behind `state`.
 private final class ProcessLog: Sendable {
@@ -105,13 +106,13 @@ private final class ProcessLog: Sendable {
   private let arrivals = DispatchSemaphore(value: 0)
 
   init(_ pipe: Pipe) {
-    pipe.fileHandleForReading.readabilityHandler = { [self] handle in
-      let more = handle.availableData
-      if more.isEmpty { handle.readabilityHandler = nil }
-      state.withLock {
-        $0.bytes += more
-        $0.isAtEnd = more.isEmpty
+    let output = pipe.fileHandleForReading
+    Thread.detachNewThread { [self] in
+      while case let more = output.availableData, !more.isEmpty {
+        state.withLock { $0.bytes += more }
+        arrivals.signal()
       }
+      state.withLock { $0.isAtEnd = true }
       arrivals.signal()
     }
   }
