@@ -3,37 +3,51 @@ import BlockIO
 import Dispatch
 import Synchronization
 
-/// A storage whose writes wait, while it is held, until they are let go: a stuck disk.
+/// A storage whose calls of one kind wait, while it is held, until they are let go: a stuck disk.
 final class HeldStorage: Storage {
+  enum Kind: Equatable {
+    case writes
+    /// Reads of more than so many bytes: of data, but not of tables.
+    case reads(longerThan: Int)
+  }
+
   private let base: any Storage
+  private let kind: Kind
   private let isHeld = Atomic<Bool>(false)
   private let waiting = Atomic<Int>(0)
   private let released = DispatchSemaphore(value: 0)
 
-  init(_ base: any Storage) { self.base = base }
+  init(_ base: any Storage, _ kind: Kind = .writes) {
+    self.base = base
+    self.kind = kind
+  }
 
-  /// How many writes wait.
-  var waitingWrites: Int { waiting.load(ordering: .acquiring) }
+  /// How many calls have come to wait.
+  var waitingCalls: Int { waiting.load(ordering: .acquiring) }
 
   func hold() { isHeld.store(true, ordering: .releasing) }
 
-  /// Lets every write go.
+  /// Lets every call go.
   func release() {
     isHeld.store(false, ordering: .releasing)
-    for _ in 0..<waitingWrites { released.signal() }
+    for _ in 0..<waitingCalls { released.signal() }
+  }
+
+  private func wait() {
+    guard isHeld.load(ordering: .acquiring) else { return }
+    waiting.add(1, ordering: .acquiringAndReleasing)
+    released.wait()
   }
 
   var name: String { base.name }
   var traits: StorageTraits { base.traits }
   func size() throws(BlockError) -> Int { try base.size() }
   func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) -> Int {
-    try base.read(into: &bytes, at: offset)
+    if case .reads(let least) = kind, bytes.byteCount > least { wait() }
+    return try base.read(into: &bytes, at: offset)
   }
   func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
-    if isHeld.load(ordering: .acquiring) {
-      waiting.add(1, ordering: .acquiringAndReleasing)
-      released.wait()
-    }
+    if kind == .writes { wait() }
     try base.write(bytes, at: offset)
   }
   func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {

@@ -111,7 +111,7 @@ struct JobControlTests {
     let before = try stage.view(top)
     disk.hold()
     let job = try stage.commit(top, into: base)
-    await until { disk.waitingWrites > 0 }
+    await until { disk.waitingCalls > 0 }
     try job.cancel(force: true)
     #expect(job.snapshot.isBusy)
     #expect(stage.log == ["created", "running"])

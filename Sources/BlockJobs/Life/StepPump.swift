@@ -44,7 +44,8 @@ final class StepPump {
   /// Counts the steps that ended with work left, or put work back.
   private var leftovers = 0
   private var failure: BlockError?
-  private var inFlight = 0
+  /// How many steps were begun and have not ended.
+  private(set) var stepsAtWork = 0
   private var alarm: (any JobAlarm)?
   private var continuation: CheckedContinuation<Result<Void, BlockError>, Never>?
 
@@ -56,7 +57,7 @@ final class StepPump {
   }
 
   /// Whether steps are at work.
-  var isBusy: Bool { inFlight > 0 }
+  var isBusy: Bool { stepsAtWork > 0 }
 
   /// Bytes per second, 0 for no limit; counts at once.
   var speed: Int {
@@ -86,7 +87,7 @@ final class StepPump {
     guard continuation != nil else { return }
     alarm?.cancel()
     alarm = nil
-    if inFlight == 0 {
+    if stepsAtWork == 0 {
       if let failure { return finish(.failure(failure)) }
       if !isPastNoReturn {
         switch owner.decide() {
@@ -130,7 +131,7 @@ final class StepPump {
 
   /// Begins as many steps as may run now.
   private func issue(_ work: any SteppedWork) {
-    while !isExhausted, inFlight < work.width {
+    while !isExhausted, stepsAtWork < work.width {
       let now = clock.nanoseconds
       let pause = max(
         work.isThrottled ? limiter.delay(at: now) : 0, retryAt > now ? retryAt - now : 0)
@@ -138,7 +139,7 @@ final class StepPump {
       let budget = limiter.speed == 0
         ? Limits.copyWindowBytes : min(Limits.copyWindowBytes, limiter.quota)
       limiter.spend(budget, at: now)
-      inFlight += 1
+      stepsAtWork += 1
       let (stop, seen) = (stop, leftovers)
       lanes.run(on: device) {
         let result = Result { () throws(StepError) in
@@ -147,13 +148,13 @@ final class StepPump {
         ControlPlane.post { self.ended(result, budget: budget, seen: seen) }
       }
     }
-    if isExhausted && inFlight == 0 { finish(.success(())) }
+    if isExhausted && stepsAtWork == 0 { finish(.success(())) }
   }
 
   /// A step has ended. `seen` is the count of leftovers when it began: that it found nothing to do
   /// is believed only if no other step put anything back meanwhile.
   private func ended(_ result: Result<StepResult, StepError>, budget: Int, seen: Int) {
-    inFlight -= 1
+    stepsAtWork -= 1
     switch result {
     case .success(let step):
       limiter.refund(budget - step.bytes)
