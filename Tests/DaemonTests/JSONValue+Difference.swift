@@ -1,0 +1,39 @@
+import JSONValue
+
+extension JSONValue {
+  /// Numbers that are not the same in every run.
+  private static let varying: Set = [
+    "seconds", "microseconds", "actual-size", "allocated-size", "duration-ms", "bytes-per-second",
+    "eta-seconds", "elapsed-seconds",
+  ]
+
+  /// Where `other` is not as this example; nil where it is. The same members in any order, the
+  /// same elements, strings, booleans and numbers; of numbers that vary only the type counts.
+  func difference(from other: JSONValue, at path: String = "") -> String? {
+    switch (self, other) {
+    case (.object(let expected), .object(let actual)):
+      let names = Set(expected.members.map(\.name))
+      let others = Set(actual.members.map(\.name))
+      guard names == others else { return "\(path): \(names.symmetricDifference(others))" }
+      for member in expected.members {
+        guard let value = actual[member.name] else { continue }
+        if case .integer = member.value, case .integer = value,
+          JSONValue.varying.contains(member.name)
+        {
+          continue
+        }
+        if let found = member.value.difference(from: value, at: "\(path).\(member.name)") {
+          return found
+        }
+      }
+      return nil
+    case (.array(let expected), .array(let actual)):
+      guard expected.count == actual.count else { return "\(path): \(actual.count) elements" }
+      for (index, (element, value)) in zip(expected, actual).enumerated() {
+        if let found = element.difference(from: value, at: "\(path)[\(index)]") { return found }
+      }
+      return nil
+    default: return self == other ? nil : "\(path): \(other)"
+    }
+  }
+}

@@ -1,0 +1,126 @@
+import Foundation
+import JSONValue
+import QMP
+
+/// A bare connection to a monitor, ours or QEMU's: what is sent is sent as it is, and nothing is
+/// negotiated unless asked for.
+///
+/// Isolation: one thread at a time.
+final class MonitorSocket {
+  /// Why a message did not come.
+  enum Failure: Error, Equatable {
+    case cannotConnect(errno: Int32)
+    case closed
+    case timedOut
+    case malformed(String)
+  }
+
+  private let descriptor: Int32
+  private var framer = MessageFramer(limits: .answer)
+  private var events: [JSONObject] = []
+  private var answers: [JSONObject] = []
+
+  /// Connects to the socket at `path`.
+  init(_ path: String) throws {
+    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let capacity = MemoryLayout.size(ofValue: address.sun_path)
+    precondition(path.utf8.count < capacity)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let result = withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    guard result == 0 else {
+      let number = errno
+      close(descriptor)
+      throw Failure.cannotConnect(errno: number)
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  /// A connection that has read the greeting and negotiated.
+  static func negotiated(_ path: String) throws -> MonitorSocket {
+    let monitor = try MonitorSocket(path)
+    _ = try monitor.next()
+    _ = try monitor.answer(to: #"{"execute": "qmp_capabilities"}"#)
+    return monitor
+  }
+
+  /// Sends `text` and nothing after it.
+  func send(_ text: String) throws {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes {
+        Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+      }
+      guard count > 0 else { throw Failure.closed }
+      bytes = bytes.dropFirst(count)
+    }
+  }
+
+  /// Sends no more; what the server still has to say can be read.
+  func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+  /// The next message of any kind that was not taken yet.
+  func next(within seconds: Double = 20) throws -> JSONObject {
+    let deadline = Date(timeIntervalSinceNow: seconds)
+    while true {
+      switch framer.next() {
+      case .message(let message): return message
+      case .error(let error): throw Failure.malformed(error.message)
+      case nil: try receive(until: deadline)
+      }
+    }
+  }
+
+  /// The next answer; events that come before it wait for `event`.
+  func nextAnswer(within seconds: Double = 20) throws -> JSONObject {
+    while answers.isEmpty { try sort(try next(within: seconds)) }
+    return answers.removeFirst()
+  }
+
+  /// Sends `text` and returns the answer to it.
+  func answer(to text: String) throws -> JSONObject {
+    try send(text)
+    return try nextAnswer()
+  }
+
+  /// The next event that `matches`; those before it are dropped.
+  func event(
+    within seconds: Double = 20, where matches: (JSONObject) -> Bool
+  ) throws -> JSONObject {
+    while true {
+      while !events.isEmpty {
+        let event = events.removeFirst()
+        if matches(event) { return event }
+      }
+      try sort(try next(within: seconds))
+    }
+  }
+
+  private func sort(_ message: JSONObject) throws {
+    if message["event"] != nil { events.append(message) } else { answers.append(message) }
+  }
+
+  private func receive(until deadline: Date) throws {
+    var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    let milliseconds = max(0, deadline.timeIntervalSinceNow * 1000)
+    guard poll(&polled, 1, Int32(milliseconds.rounded(.up))) > 0 else { throw Failure.timedOut }
+    let bytes = [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, count in
+      count = max(0, recv(descriptor, buffer.baseAddress, buffer.count, 0))
+    }
+    guard !bytes.isEmpty else { throw Failure.closed }
+    framer.receive(bytes)
+  }
+}
+
+extension JSONObject {
+  /// The class of the error that this answer holds.
+  var errorClass: String? { self["error"]?["class"]?.stringValue }
+  /// The sentence of the error that this answer holds.
+  var errorSentence: String? { self["error"]?["desc"]?.stringValue }
+}
