@@ -96,6 +96,7 @@ func blockCommit() throws {
     $0.device = "d"
     $0.baseNode = "b"
     $0.base = "bf"
+    $0.baseDepth = 1
     $0.topNode = "t"
     $0.top = "tf"
     $0.backingFile = "x"
