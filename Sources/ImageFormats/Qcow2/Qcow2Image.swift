@@ -23,6 +23,8 @@ package final class Qcow2Image: ImageDriver {
   /// Opens the image on `storage`.
   ///
   /// - Parameters:
+  ///   - data: where guest data lie; nil for the same storage. Images with a data file of their own
+  ///     are refused until they are built, so today this serves tests and what comes.
   ///   - readOnly: refuse writes; images that may only be read (dirty, corrupt, with bitmaps) open
   ///     only so.
   ///   - dropBitmaps: with a writable open, free the image's persistent bitmaps first.
@@ -30,17 +32,17 @@ package final class Qcow2Image: ImageDriver {
   ///   - elided: a flush to leave out; for the crash simulator alone.
   /// - Throws: `invalidImage` or `unsupported` for what the header says; nothing has been written.
   package static func open(
-    on storage: any Storage, readOnly: Bool, dropBitmaps: Bool = false,
+    on storage: any Storage, data: (any Storage)? = nil, readOnly: Bool, dropBitmaps: Bool = false,
     cacheBytes: Int = Limits.metadataCacheBytes, eliding elided: FlushPoint? = nil
   ) throws(BlockError) -> Qcow2Image {
-    var state = try Qcow2State(
-      opening: MetadataIO(storage: storage, elided: elided), cacheBytes: cacheBytes)
+    let io = MetadataIO(storage: storage, data: data, elided: elided)
+    var state = try Qcow2State(opening: io, cacheBytes: cacheBytes)
     if !readOnly { try state.requireWritable(dropBitmaps: dropBitmaps) }
-    return Qcow2Image(state: state, storage: storage, readOnly: readOnly)
+    return Qcow2Image(state: state, data: io.data, readOnly: readOnly)
   }
 
-  private init(state: consuming sending Qcow2State, storage: any Storage, readOnly: Bool) {
-    dataStorage = storage
+  private init(state: consuming sending Qcow2State, data: any Storage, readOnly: Bool) {
+    dataStorage = data
     geometry = state.geometry
     hasZeroFlag = state.header.version >= 3
     compression = state.header.compression

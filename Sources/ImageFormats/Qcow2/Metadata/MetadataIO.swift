@@ -8,11 +8,16 @@ package import BlockIO
 package struct MetadataIO: Sendable {
   /// Where the metadata lie.
   package let storage: any Storage
+  /// Where guest data lie: the same storage, or one of their own. A flush covers both, because
+  /// metadata must not be durable before the data that they show.
+  package let data: any Storage
   /// A flush that a crash simulation leaves out, to see that it would be missed.
   package var elided: FlushPoint?
 
-  package init(storage: any Storage, elided: FlushPoint? = nil) {
+  /// `data` is nil where guest data lie in `storage` too.
+  package init(storage: any Storage, data: (any Storage)? = nil, elided: FlushPoint? = nil) {
     self.storage = storage
+    self.data = data ?? storage
     self.elided = elided
   }
 
@@ -83,6 +88,7 @@ package struct MetadataIO: Sendable {
   /// The flush `point`.
   package func flush(_ point: FlushPoint) throws(BlockError) {
     if point == elided { return }
+    if data !== storage { try data.flush() }
     try storage.flush()
   }
 }
