@@ -24,13 +24,13 @@ package final class Daemon {
   private let dispatcher = CommandDispatcher()
   private let services: DaemonServices
   private let server: QMPServer
-  private let pidFile: PIDFile?
+  private var pidFile: PIDFile?
   private var signals: [SignalSource] = []
   private var isStopping = false
 
   /// Prepares everything that can fail without touching an image.
   ///
-  /// Throws what opening the image roots and writing the pid file throw.
+  /// Throws what opening the image roots throws.
   package init(_ configuration: DaemonConfiguration, _ log: Logger) throws(BlockError) {
     self.configuration = configuration
     self.log = log
@@ -43,31 +43,42 @@ package final class Daemon {
     }
     services = DaemonServices(graph: graph, jobs: jobs, events: events)
     server = QMPServer(dispatcher, events, log)
-    pidFile = try configuration.pidFile.map { (path) throws(BlockError) in try PIDFile(path) }
   }
 
   /// Opens the configured nodes and begins to serve.
   ///
-  /// Throws what the nodes' opening and the socket's binding throw; then nothing is served.
+  /// Throws what the nodes' opening, the socket's binding and writing the pid file throw; then
+  /// nothing is served.
   package func start() async throws(BlockError) {
     addHandlers()
     for sign in [SIGTERM, SIGINT] {
       signals.append(SignalSource(sign) { self.signalled(sign) })
     }
     for node in configuration.nodes { try await open(node) }
-    let inherited = try SystemdActivation.take()
-    if inherited.isEmpty {
-      let socket = try configuration.socketPath()
-      let listener = try UnixListener(
-        binding: SocketAddress(path: socket), mode: configuration.socketMode,
-        group: try configuration.socketGroupID())
-      server.serve(listener)
-      log.notice("Serving QMP on \(socket)")
-    } else {
-      for descriptor in inherited { server.serve(UnixListener(adopting: descriptor)) }
-      log.notice("Serving QMP on \(inherited.count) inherited socket(s)")
+    let (listeners, place) = try listen()
+    do throws(BlockError) {
+      // Not before the socket is ours: the file may be that of a daemon which has it.
+      pidFile = try configuration.pidFile.map { (path) throws(BlockError) in try PIDFile(path) }
+    } catch {
+      listeners.forEach { $0.close() }
+      throw error
     }
+    listeners.forEach(server.serve)
+    log.notice("Serving QMP on \(place)")
     notifier.ready(status: "Idle")
+  }
+
+  /// The sockets that systemd hands over, else the configured one, and what to call them.
+  private func listen() throws(BlockError) -> (listeners: [UnixListener], place: String) {
+    let inherited = try SystemdActivation.take()
+    guard inherited.isEmpty else {
+      return (inherited.map(UnixListener.init(adopting:)), "\(inherited.count) inherited socket(s)")
+    }
+    let path = try configuration.socketPath()
+    let listener = try UnixListener(
+      binding: SocketAddress(path: path), mode: configuration.socketMode,
+      group: try configuration.socketGroupID())
+    return ([listener], path)
   }
 
   /// Cancels the jobs at a safe point, closes the images and ends the process with status 0.

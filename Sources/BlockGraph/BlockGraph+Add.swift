@@ -72,7 +72,7 @@ extension BlockGraph {
       case .inline(let inner): try pin(inner, inherited.applying(inner), into: &pins)
       case .named(let name):
         guard let node = node(named: name) else {
-          throw BlockError(.notFound, "Cannot find device='' nor node-name='\(name)'")
+          throw BlockError(.notFound, "Cannot find device='\(name)' nor node-name='\(name)'")
         }
         let permissions: NodePermissions =
           role == .file && !settings.isReadOnly ? .writer : .edge

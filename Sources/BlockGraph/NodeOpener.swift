@@ -257,7 +257,7 @@ struct NodeOpener {
   }
 
   private static func unknown(_ name: String) -> BlockError {
-    BlockError(.notFound, "Cannot find device='' nor node-name='\(name)'")
+    BlockError(.notFound, "Cannot find device='\(name)' nor node-name='\(name)'")
   }
   private static func notAFile(_ name: String) -> BlockError {
     BlockError(.unsupported, "Node '\(name)' is an image, not a file: one format over another")

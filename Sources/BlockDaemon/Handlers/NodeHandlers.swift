@@ -51,6 +51,10 @@ extension DaemonServices {
     case (nil, let name?): node = try self.node(name)
     default: throw QMPError("Need exactly one of 'device' and 'node-name'")
     }
+    // As for every qcow2 image that is made: QEMU counts its disks in sectors.
+    guard node.driverName != "qcow2" || call.size.isMultiple(of: 512) else {
+      throw QMPError("The new size must be a multiple of 512")
+    }
     do throws(BlockError) {
       try await graph.resize(node, to: call.size)
     } catch {
