@@ -1,6 +1,7 @@
 import BlockCore
 import Glibc
 package import JSONValue
+import QMP
 
 /// What the command line says.
 ///
@@ -29,15 +30,13 @@ extension DaemonConfiguration {
   /// Throws `invalidArgument` where there is no place.
   func socketPath() throws(BlockError) -> String {
     if let socket { return socket }
-    if let directory = environment("RUNTIME_DIRECTORY") { return "\(directory)/qmp.sock" }
-    if geteuid() == 0 {
-      _ = unsafe mkdir("/run/qblockd", 0o750)
-      return "/run/qblockd/qmp.sock"
+    guard let path = DefaultSocket.path(isRoot: geteuid() == 0, environment: environment) else {
+      throw BlockError(
+        .invalidArgument,
+        "There is no place for the socket: XDG_RUNTIME_DIR is not set; give --socket")
     }
-    if let directory = environment("XDG_RUNTIME_DIR") { return "\(directory)/qblockd.sock" }
-    throw BlockError(
-      .invalidArgument,
-      "There is no place for the socket: XDG_RUNTIME_DIR is not set; give --socket")
+    if path.hasPrefix("/run/qblockd/") { _ = unsafe mkdir("/run/qblockd", 0o750) }
+    return path
   }
 
   /// The number of the configured group.

@@ -70,6 +70,9 @@ extension DaemonServices {
     let top = try commitTop(call, in: whole)
     let chain = graph.chain(from: top)
     let base = try commitBase(call, in: chain)
+    // The headers of what lies on top will name base. Whoever names a layer to be taken out has
+    // asked for that, though nothing else in those files may be touched.
+    for overlay in graph.overlays(of: top) { graph.noteNamed(overlay) }
     guard let index = chain.nodes.firstIndex(where: { $0 === base }), index > 0 else {
       throw QMPError("cannot commit an image into itself")
     }
