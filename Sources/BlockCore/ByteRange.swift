@@ -45,7 +45,7 @@ package struct ByteRange: Hashable, Sendable, CustomStringConvertible {
   /// Whether the two runs share at least one byte.
   @inlinable
   package func overlaps(_ other: ByteRange) -> Bool {
-    lower < other.upper && other.lower < upper
+    max(lower, other.lower) < min(upper, other.upper)
   }
   /// The bytes that both runs hold; empty, at the larger beginning, when they share none.
   @inlinable
