@@ -42,6 +42,9 @@ static void become(int32_t listener, pid_t parent) {
     // dup2 onto itself would leave close-on-exec set.
     if (listener == 3 ? fcntl(3, F_SETFD, 0) < 0 : dup2(listener, 3) < 0) return;
     setsid();
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) return;
     // A parent that died before that sends nothing any more.

@@ -39,7 +39,13 @@ int32_t cl_signal_report(int32_t number) {
             close(made);
         }
     }
-    return act(number, report) == 0 ? known - 1 : -1;
+    if (act(number, report) != 0) return -1;
+    // Whoever started this process may have blocked the signal: exec hands that down.
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    errno = pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    return errno == 0 ? known - 1 : -1;
 }
 
 int32_t cl_signal_default(int32_t number) { return act(number, SIG_DFL); }

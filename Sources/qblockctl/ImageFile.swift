@@ -57,6 +57,11 @@ struct ImageFile {
     Failure("Could not open '\(file)': \(error.message)")
   }
 
+  /// `sentence` with the files of `images` in place of their nodes, which people do not know.
+  static func naming(_ images: [ImageFile], in sentence: String) -> String {
+    images.reduce(sentence) { $0.replacing("'\($1.nodeName)'", with: "'\($1.file)'") }
+  }
+
   /// Opens it as a node that stays.
   func open(in session: Session) throws {
     do throws(QMPClientError) {

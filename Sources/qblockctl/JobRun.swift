@@ -34,7 +34,9 @@ struct JobRun {
       _ = try session.client.execute(together: images.map(\.closing))
       throw error
     }
-    return try follow()
+    var outcome = try follow()
+    outcome.error = outcome.error.map { ImageFile.naming(images, in: $0) }
+    return outcome
   }
 
   private func send(
@@ -61,7 +63,9 @@ struct JobRun {
     return try answers.dropFirst(images.count).map { answer in
       switch answer {
       case .success(let value): return value
-      case .failure(let error): throw QMPClientError.refused(error)
+      case .failure(var error):
+        error.message = ImageFile.naming(images, in: error.message)
+        throw QMPClientError.refused(error)
       }
     }
   }
@@ -76,7 +80,9 @@ struct JobRun {
         guard isOwn else { throw QMPClientError.interrupted }
         if isCancelled { exit(130) }
         isCancelled = true
-        StandardStream.errors.write("\nCancelling; once more to leave at once\n")
+        // The terminal has just shown ^C.
+        let start = StandardStream.errors.isTerminal ? "\n" : ""
+        StandardStream.errors.line("\(start)Cancelling; once more to leave at once")
         try cancel()
       }
     }

@@ -89,6 +89,9 @@ extension ImageFormats.Qcow2CreateOptions {
     refcountBits = image.refcountBits
     lazyRefcounts = image.lazyRefcounts
     preallocatesMetadata = image.preallocation == .metadata
+    guard image.backingFile == nil || !preallocatesMetadata else {
+      throw QMPError("Preallocated clusters would hide the backing file: use one without the other")
+    }
     switch (image.backingFile, image.backingFormat) {
     case (let name?, let format?):
       backing = BackingLink(name: name, format: format == .qcow2 ? "qcow2" : "raw")

@@ -8,7 +8,7 @@
 
 /// From now on signal `number` (1 to 64) adds one to the returned eventfd instead of having its
 /// default effect. The descriptor is non-blocking, closed on exec, and kept for the life of the
-/// process: asking again gives the same one. -1 and errno on failure.
+/// process: asking again gives the same one. The calling thread does not block the signal any more. -1 and errno on failure.
 int32_t cl_signal_report(int32_t number);
 
 /// Gives signal `number` its default effect back.

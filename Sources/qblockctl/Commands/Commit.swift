@@ -82,7 +82,7 @@ struct Commit: ParsableCommand {
   private func warn(of result: CommitResult?) {
     guard let images = result?.invalidImages, !images.isEmpty else { return }
     StandardStream.errors.line(
-      "qblockctl: No disk of a guest any more, except under '\(file)': "
+      "qblockctl: Warning: these images no longer show what they did: "
         + images.joined(separator: ", "))
   }
 }
