@@ -203,19 +203,20 @@ struct NodeOpener {
       return chain.top
     case .fromHeader:
       guard let link = overlay.image.backingLink else { return nil }
-      return try openLink(
-        link, of: overlay, settings, above: above, declared: format.backingFormat)
+      return try openLink(link, of: overlay, settings, above: above, under: format)
     }
   }
 
-  /// Opens the backing file that a header names, read-only.
+  /// Opens the backing file that the header of `overlay` names, read-only. What the client said of
+  /// `parent` for the whole chain goes on: the format where a header names none, and whether
+  /// bitmaps may go when the image is made writable later.
   private mutating func openLink(
     _ link: BackingLink, of overlay: BlockNode, _ settings: AccessSettings,
-    above: [FileIdentity], declared: FormatSpecification.Format?
+    above: [FileIdentity], under parent: FormatSpecification
   ) throws(BlockError) -> BlockNode {
     let path = try OpenGate.path(ofBacking: link.name, namedBy: overlay.fileName)
     let format: FormatSpecification.Format
-    if let declared {
+    if link.format == nil, let declared = parent.backingFormat {
       format = declared
     } else {
       format = try NodeOpener.format(of: link, in: overlay.fileName)
@@ -224,7 +225,8 @@ struct NodeOpener {
       let file = try openFile(
         path, .image, settings, above: above, name: NodeName.generate(), kind: nil)
       let specification = FormatSpecification(
-        format, file: .named(file.name), backingFormat: declared)
+        format, file: .named(file.name), backingFormat: parent.backingFormat,
+        dropBitmaps: parent.dropBitmaps)
       return try openImage(
         specification, on: file, settings, above: above, name: NodeName.generate(),
         options: NodeOptions(), origin: .image)

@@ -17,6 +17,7 @@ package final class Qcow2Image: ImageDriver {
   package let hasZeroFlag: Bool
   let compression: CompressionType
   let state: Mutex<Qcow2State>
+  private let dropsBitmaps: Bool
   private let size: Atomic<Int>
   private let readOnly: Atomic<Bool>
 
@@ -27,7 +28,8 @@ package final class Qcow2Image: ImageDriver {
   ///     are refused until they are built, so today this serves tests and what comes.
   ///   - readOnly: refuse writes; images that may only be read (dirty, corrupt, with bitmaps) open
   ///     only so.
-  ///   - dropBitmaps: with a writable open, free the image's persistent bitmaps first.
+  ///   - dropBitmaps: free the image's persistent bitmaps when it is opened for writing, now or by
+  ///     `reopen`.
   ///   - cacheBytes: most memory for table slices.
   ///   - elided: a flush to leave out; for the crash simulator alone.
   /// - Throws: `invalidImage` or `unsupported` for what the header says; nothing has been written.
@@ -38,11 +40,15 @@ package final class Qcow2Image: ImageDriver {
     let io = MetadataIO(storage: storage, data: data, elided: elided)
     var state = try Qcow2State(opening: io, cacheBytes: cacheBytes)
     if !readOnly { try state.requireWritable(dropBitmaps: dropBitmaps) }
-    return Qcow2Image(state: state, data: io.data, readOnly: readOnly)
+    return Qcow2Image(
+      state: state, data: io.data, readOnly: readOnly, dropsBitmaps: dropBitmaps)
   }
 
-  private init(state: consuming sending Qcow2State, data: any Storage, readOnly: Bool) {
+  private init(
+    state: consuming sending Qcow2State, data: any Storage, readOnly: Bool, dropsBitmaps: Bool
+  ) {
     dataStorage = data
+    self.dropsBitmaps = dropsBitmaps
     geometry = state.geometry
     hasZeroFlag = state.header.version >= 3
     compression = state.header.compression
@@ -96,7 +102,7 @@ package final class Qcow2Image: ImageDriver {
       if wanted { return try state.flush() }
       // Whoever could write while it was open for reading only may have changed anything.
       state = try Qcow2State(opening: state.io, cacheBytes: state.cacheBytes)
-      try state.requireWritable(dropBitmaps: false)
+      try state.requireWritable(dropBitmaps: dropsBitmaps)
     }
     readOnly.store(wanted, ordering: .releasing)
   }
