@@ -8,35 +8,52 @@ import Testing
 ///
 /// Isolation: one test.
 final class ImageUnderTest {
+  /// The image file.
   let storage: MemoryStorage
+  /// What the image was opened on: `storage`, or something that passes its calls on.
+  let access: any Storage
   var image: Qcow2Image
   /// What lies underneath; also what the model began as.
   let backing: BytesView?
   var model: [UInt8]
 
-  init(_ options: Qcow2CreateOptions, backing: [UInt8]? = nil) throws {
-    storage = MemoryStorage(name: "image")
-    try Qcow2Create.create(options, on: storage)
-    image = try Qcow2Image.open(on: storage, readOnly: false)
+  /// A new image.
+  init(
+    _ options: Qcow2CreateOptions, backing: [UInt8]? = nil,
+    on storage: MemoryStorage = MemoryStorage(name: "image"),
+    through wrap: (MemoryStorage) -> any Storage = { $0 }
+  ) throws {
+    self.storage = storage
+    access = wrap(storage)
+    try Qcow2Create.create(options, on: access)
+    image = try Qcow2Image.open(on: access, readOnly: false)
     self.backing = backing.map(BytesView.init)
     model = [UInt8](repeating: 0, count: options.size)
-    if let backing {
-      let count = min(backing.count, model.count)
-      model.replaceSubrange(0..<count, with: backing[0..<count])
-    }
+    showBacking(ByteRange(at: 0, length: model.count))
+  }
+
+  /// An image that exists, with what a guest must see of it.
+  init(
+    _ bytes: [UInt8], model: [UInt8], backing: BytesView? = nil, readOnly: Bool = false,
+    through wrap: (MemoryStorage) -> any Storage = { $0 }
+  ) throws {
+    storage = try MemoryStorage(bytes, name: "image")
+    access = wrap(storage)
+    image = try Qcow2Image.open(on: access, readOnly: readOnly)
+    self.backing = backing
+    self.model = model
   }
 
   func write(_ bytes: [UInt8], at offset: Int) throws {
     try bytes.withBytes { (source) throws(BlockError) in
       try image.write(source, at: offset, over: backing)
     }
-    model.replaceSubrange(offset..<offset + bytes.count, with: bytes)
+    model.put(bytes, at: offset)
   }
 
   func writeZeroes(_ range: ByteRange, deallocate: Bool) throws {
     try image.writeZeroes(range, deallocate: deallocate, over: backing)
-    model.replaceSubrange(
-      range.lower..<range.upper, with: repeatElement(0, count: range.length))
+    model.zero(range)
   }
 
   /// Full discard of whole clusters.
@@ -55,7 +72,7 @@ final class ImageUnderTest {
 
   func reopen() throws {
     try image.close()
-    image = try Qcow2Image.open(on: storage, readOnly: false)
+    image = try Qcow2Image.open(on: access, readOnly: false)
   }
 
   /// Runs a make-empty to its end; the model is what is underneath.
@@ -66,23 +83,24 @@ final class ImageUnderTest {
   }
 
   private func showBacking(_ range: ByteRange) {
-    let below = backing?.bytes ?? []
+    model.zero(range)
+    guard let below = backing?.bytes else { return }
     let seen = range.intersection(ByteRange(at: 0, length: below.count))
-    model.replaceSubrange(
-      range.lower..<range.upper, with: repeatElement(0, count: range.length))
-    if !seen.isEmpty {
-      model.replaceSubrange(seen.lower..<seen.upper, with: below[seen.lower..<seen.upper])
-    }
+    if !seen.isEmpty { model.put(Array(below[seen.lower..<seen.upper]), at: seen.lower) }
   }
 
   /// What a guest sees.
-  func view() throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0xee, count: model.count)
+  func view() throws -> [UInt8] { try view(ByteRange(at: 0, length: image.virtualSize)) }
+
+  /// What a guest sees of `range`.
+  func view(_ range: ByteRange) throws -> [UInt8] {
+    var bytes = [UInt8](repeating: 0xee, count: range.length)
     try bytes.withMutableBytes { (target) throws(BlockError) in
-      var rest = ByteRange(at: 0, length: target.byteCount)
+      var rest = range
       while !rest.isEmpty {
         for run in try image.mappings(in: rest, limit: 16) {
-          try target.withPart(run.range.lower..<run.range.upper) { (part) throws(BlockError) in
+          let start = run.range.lower - range.lower
+          try target.withPart(start..<start + run.range.length) { (part) throws(BlockError) in
             if run.content != .unallocated {
               try image.read(into: &part, at: run.range.lower)
             } else if let backing {
@@ -101,9 +119,7 @@ final class ImageUnderTest {
   /// Flushes, and lets `qemu-img` check the image and compare it with the model.
   func judge(_ directory: TemporaryDirectory, allowLeaks: Bool = false) throws {
     try image.flush()
-    try storage.save(to: directory.file("image.qcow2"))
-    let check = try QemuTools.img("check", "-f", "qcow2", directory.file("image.qcow2"))
-    #expect(check.status == 0 || (allowLeaks && check.status == 3), "\(check.output)")
+    try storage.check(directory, allowLeaks: allowLeaks)
     guard backing == nil else { return }
     try directory.write(model, to: "model.raw")
     let compare = try QemuTools.img(
@@ -127,18 +143,4 @@ struct BytesView: BackingView {
   }
 
   func readsZero(_ range: ByteRange) throws(BlockError) -> Bool { range.lower >= bytes.count }
-}
-
-extension MemoryStorage {
-  /// Writes all bytes to the file `path`.
-  func save(to path: String) throws {
-    let file = try HostFile.create(try FileName(path), .init(locking: .off))
-    var bytes = [UInt8](repeating: 0, count: try size())
-    _ = try bytes.withMutableBytes { (target) throws(BlockError) in
-      try read(into: &target, at: 0)
-    }
-    try file.truncate(to: 0)
-    try bytes.withBytes { (source) throws(BlockError) in try file.write(source, at: 0) }
-    try file.close()
-  }
 }

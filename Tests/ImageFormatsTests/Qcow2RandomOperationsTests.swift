@@ -44,17 +44,17 @@ struct Qcow2RandomOperationsTests {
     let test = try ImageUnderTest(options, backing: backing)
     for round in 0..<6 {
       for _ in 0..<25 { try step(test, &random) }
-      #expect(try test.view() == test.model, "round \(round)")
+      #expect(try test.view().isSame(as: test.model), "round \(round)")
       try test.judge(directory)
       if round == 2 { try test.reopen() }
       if round == 3 {
         try test.makeEmpty(.reset)
-        #expect(try test.view() == test.model, "after reset")
+        #expect(try test.view().isSame(as: test.model), "after reset")
         try test.judge(directory)
       }
       if round == 4 {
         try test.makeEmpty(.discard)
-        #expect(try test.view() == test.model, "after discard")
+        #expect(try test.view().isSame(as: test.model), "after discard")
         try test.judge(directory)
       }
     }
@@ -63,7 +63,7 @@ struct Qcow2RandomOperationsTests {
   private func step(_ test: ImageUnderTest, _ random: inout SeededGenerator) throws {
     let size = test.model.count
     let offset = Int.random(in: 0..<size, using: &random)
-    let longest = min(size - offset, 5 * test.image.clusterSize)
+    let longest = min(size - offset, 5 * test.image.clusterSize, 200_000)
     let length = Int.random(in: 1...longest, using: &random)
     let range = ByteRange(at: offset, length: length)
     switch Int.random(in: 0..<20, using: &random) {
