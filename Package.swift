@@ -85,7 +85,7 @@ let package = Package(
       "qblockd",
       ["BlockDaemon", "BlockCore", "BlockRuntime", "JSONValue", argumentParser, logging]),
     program("qblockctl", ["QMPClient", "QMP", "JSONValue", argumentParser]),
-    program("qblock-bench", [argumentParser]),
+    program("qblock-bench", ["QMPClient", "JSONValue", argumentParser]),
 
     // Tests.
     .target(

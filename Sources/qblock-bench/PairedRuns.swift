@@ -1,0 +1,67 @@
+import Glibc
+
+/// The runs of both programs on one workload, in turn.
+///
+/// Isolation: the main thread.
+struct PairedRuns {
+  private let plan: WorkloadPlan
+  private let source: SourceImages
+  private let directory: WorkDirectory
+
+  /// Runs on copies of `source`, which holds `plan`, in `directory`.
+  init(_ plan: WorkloadPlan, _ source: SourceImages, in directory: WorkDirectory) {
+    self.plan = plan
+    self.source = source
+    self.directory = directory
+  }
+
+  /// Refuses where there is not the room for the source images in `images`, and for an overlay and
+  /// the base that it is committed into in `directory`.
+  static func checkSpace(
+    for plan: WorkloadPlan, runningIn directory: WorkDirectory, imagesIn images: WorkDirectory
+  ) throws(Failure) {
+    if try directory.sharesSpace(with: images) {
+      try directory.require(freeBytes: 3 * plan.footprint)
+    } else {
+      try directory.require(freeBytes: 2 * plan.footprint)
+      try images.require(freeBytes: plan.footprint)
+    }
+  }
+
+  /// Runs each program `count` times. The first to run changes from pair to pair, because the
+  /// second finds the machine as the first has left it.
+  func measure(pairs count: Int, _ report: any Report) throws(Failure) -> WorkloadResult {
+    try touchMemory()
+    var pairs: [[Contender: Sample]] = []
+    for number in 1...count {
+      var pair: [Contender: Sample] = [:]
+      let order = number.isMultiple(of: 2) ? Contender.allCases.reversed() : Contender.allCases
+      for contender in order {
+        try source.copy(to: directory)
+        let sample = try commit(by: contender)
+        report.run(plan.workload, pair: number, contender, sample)
+        if number == 1 { try source.compare(with: directory, after: contender) }
+        pair[contender] = sample
+      }
+      pairs.append(pair)
+    }
+    return WorkloadResult(plan, pairs)
+  }
+
+  private func commit(by contender: Contender) throws(Failure) -> Sample {
+    let usage = try ChildProcess.run(contender.commit(directory.path(of: .overlay)))
+    return Sample(usage: usage, baseBytes: try directory.allocatedBytes(of: .base))
+  }
+
+  /// Takes the memory that the files will need, and gives it back: the first use of a page of a
+  /// virtual machine costs several times more than a later one, and would be counted to the first
+  /// run. Never more than what is free, so that nothing else has to go.
+  private func touchMemory() throws(Failure) {
+    let free = sysconf(Int32(_SC_AVPHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+    let megabytes = min(2 * plan.footprint, free / 4 * 3) >> 20
+    try ChildProcess.run([
+      "dd", "if=/dev/zero", "of=/dev/null", "bs=\(max(1, megabytes))M", "count=1",
+      "iflag=fullblock", "status=none",
+    ])
+  }
+}
