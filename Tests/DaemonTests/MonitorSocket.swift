@@ -21,16 +21,26 @@ final class MonitorSocket {
   private var answers: [JSONObject] = []
 
   /// Connects to the socket at `path`.
-  init(_ path: String) throws {
-    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+  convenience init(_ path: String) throws {
+    self.init(adopting: try MonitorSocket.unixSocket(path) { connect($0, $1, $2) })
+  }
+
+  /// The session on a socket that is connected already.
+  init(adopting descriptor: Int32) { self.descriptor = descriptor }
+
+  /// A stream socket on which `call`, connect or bind, has succeeded for `path`.
+  static func unixSocket(
+    _ path: String, _ type: __socket_type = SOCK_STREAM,
+    _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) throws -> Int32 {
+    let descriptor = socket(AF_UNIX, Int32(type.rawValue), 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
-    let capacity = MemoryLayout.size(ofValue: address.sun_path)
-    precondition(path.utf8.count < capacity)
+    precondition(path.utf8.count < MemoryLayout.size(ofValue: address.sun_path))
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
     let result = withUnsafePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        call(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
       }
     }
     guard result == 0 else {
@@ -38,6 +48,7 @@ final class MonitorSocket {
       close(descriptor)
       throw Failure.cannotConnect(errno: number)
     }
+    return descriptor
   }
 
   deinit { close(descriptor) }
@@ -45,14 +56,22 @@ final class MonitorSocket {
   /// A connection that has read the greeting and negotiated.
   static func negotiated(_ path: String) throws -> MonitorSocket {
     let monitor = try MonitorSocket(path)
-    _ = try monitor.next()
-    _ = try monitor.answer(to: #"{"execute": "qmp_capabilities"}"#)
+    try monitor.negotiate()
     return monitor
   }
 
+  /// Reads the greeting and negotiates.
+  func negotiate() throws {
+    _ = try next()
+    _ = try answer(to: #"{"execute": "qmp_capabilities"}"#)
+  }
+
   /// Sends `text` and nothing after it.
-  func send(_ text: String) throws {
-    var bytes = Array(text.utf8)[...]
+  func send(_ text: String) throws { try send(Array(text.utf8)) }
+
+  /// Sends these bytes.
+  func send(_ bytes: [UInt8]) throws {
+    var bytes = bytes[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes {
         Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))

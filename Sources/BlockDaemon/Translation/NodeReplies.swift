@@ -13,7 +13,8 @@ extension BlockNodeInfo {
     file = node.fileName
     readOnly = node.isReadOnly
     backingFile = node.backingFileName
-    backingFileDepth = node.backingDepth
+    // QEMU counts the images that it shows.
+    backingFileDepth = flat ? 0 : node.backingDepth
     detectZeroes = DetectZeroes(rawValue: node.options.detectZeroes.rawValue) ?? .off
     cache = NodeCacheInfo {
       $0.direct = node.settings.cacheDirect

@@ -41,6 +41,7 @@ extension JobRegistry {
     guard job.body.canComplete else { throw job.machine.cannotComplete }
     switch job.machine.status {
     case .concluded, .aborting, .waiting, .pending: break
+    case _ where job.machine.cancellation == .forced: break
     default:
       do throws(BlockError) { try job.machine.check(.complete) } catch {
         throw BlockError(.busy, error.message)

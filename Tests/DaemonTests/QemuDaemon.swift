@@ -1,0 +1,33 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A `qemu-storage-daemon`, the oracle of what our daemon answers.
+///
+/// Isolation: one test.
+final class QemuDaemon {
+  /// The session on its monitor, negotiated.
+  let monitor: MonitorSocket
+  private let process = Process()
+
+  /// Starts it. It connects to us, so that it is there when the connection is.
+  init() throws {
+    let directory = try TemporaryDirectory(in: "/tmp")
+    let path = directory.file("qmp.sock")
+    let listener = try MonitorSocket.unixSocket(path) { bind($0, $1, $2) }
+    defer { close(listener) }
+    try #require(listen(listener, 1) == 0)
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = [
+      "qemu-storage-daemon", "--chardev", "socket,path=\(path),id=c", "--monitor", "chardev=c",
+    ]
+    process.standardInput = FileHandle.nullDevice
+    try process.run()
+    var polled = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
+    try #require(poll(&polled, 1, 20_000) == 1, "qemu-storage-daemon does not connect")
+    monitor = MonitorSocket(adopting: accept(listener, nil, nil))
+    try monitor.negotiate()
+  }
+
+  deinit { kill(process.processIdentifier, SIGKILL) }
+}
