@@ -1,0 +1,59 @@
+import BlockCore
+import BlockIO
+
+extension Qcow2Check {
+  /// Extra data that a version 3 snapshot must have: the large VM state size and the disk's size.
+  private static var leastExtraBytes: Int { 16 }
+
+  /// Reads the snapshots' table: where their L1 tables are, and how long it is itself.
+  mutating func readSnapshots() throws(BlockError) {
+    var offset = header.snapshotsOffset
+    for index in 0..<header.snapshotCount {
+      guard fileBytes - offset >= 40 else { return noteBrokenSnapshot(index) }
+      try read(offset, count: 40)
+      let (l1, entries, names, extra) = buffer.withBytes(0..<40) { bytes in
+        (
+          bytes.bigEndian(UInt64.self, at: 0), Int(bytes.bigEndian(UInt32.self, at: 8)),
+          Int(bytes.bigEndian(UInt16.self, at: 12)) + Int(bytes.bigEndian(UInt16.self, at: 14)),
+          Int(bytes.bigEndian(UInt32.self, at: 36))
+        )
+      }
+      let end = (offset + 40 + extra + names).roundedUp(to: 8)
+      guard extra <= Limits.snapshotExtraBytes, end <= fileBytes.roundedUp(to: 8),
+        end - header.snapshotsOffset <= Limits.snapshotTableBytes
+      else { return noteBrokenSnapshot(index) }
+      if header.version >= 3, extra < Qcow2Check.leastExtraBytes {
+        result.note(\.corruptions, "ERROR snapshot table entry \(index) is incomplete")
+      }
+      noteSnapshotL1(index, l1, entries)
+      offset = end
+    }
+    snapshotTableBytes = offset - header.snapshotsOffset
+  }
+
+  private mutating func noteBrokenSnapshot(_ index: Int) {
+    snapshotTableBytes = 0
+    result.note(\.corruptions, "ERROR snapshot table entry \(index) is too large")
+  }
+
+  private mutating func noteSnapshotL1(_ index: Int, _ l1: UInt64, _ entries: Int) {
+    guard let offset = Int(exactly: l1), geometry.offsetInCluster(offset) == 0 else {
+      return result.note(
+        \.corruptions,
+        "ERROR snapshot \(index) l1_offset=\(hex(l1)): L1 table is not cluster aligned; snapshot "
+          + "table entry corrupted")
+    }
+    guard entries * 8 <= Limits.l1TableBytes else {
+      return result.note(
+        \.corruptions,
+        "ERROR snapshot \(index) l1_size=\(hex(entries)): L1 table is too large; snapshot table "
+          + "entry corrupted")
+    }
+    guard entries * 8 <= tableBudget else {
+      return result.note(
+        \.corruptions, "ERROR snapshot \(index) l1_offset=\(hex(l1)): L1 tables overlap")
+    }
+    tableBudget -= entries * 8
+    snapshotTables.append(ByteRange(at: min(offset, Int.max - entries * 8), length: entries * 8))
+  }
+}

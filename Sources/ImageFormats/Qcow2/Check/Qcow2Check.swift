@@ -1,0 +1,152 @@
+import BlockCore
+import BlockIO
+
+/// A check under way: the references found so far, and what is wrong.
+///
+/// References are counted per cluster, first those of the active L1 table and of the snapshots' to
+/// L2 tables, then those of each L2 table, read once however many L1 tables share it, then those of
+/// everything else; then they are compared with the stored refcounts. Nothing is allocated by a
+/// number that the image names: only by the file's length and by what was read.
+///
+/// Isolation: value of one owner.
+struct Qcow2Check: ~Copyable {
+  let io: MetadataIO
+  let header: Qcow2Header
+  var result = CheckResult()
+  var counts: ReferenceCounts
+  /// Wrong COPIED flags among the corruptions: they follow from refcounts.
+  var wrongFlags = 0
+  /// The file's length in whole sectors, as QEMU sees it.
+  let fileBytes: Int
+  /// A part of the refcount table.
+  var refcountTable = TableWindow(first: 0, words: [])
+  /// Where tables are read to.
+  let buffer = IOBuffer(count: Qcow2Check.readBytes)
+  /// Refcount blocks that cannot be read, by index.
+  var badBlocks: Set<Int> = []
+  /// L2 tables in the file's order, with the number of L1 entries that name each.
+  var tables: [TableUse] = []
+  /// L2 tables that do not begin on a cluster.
+  var strayTables: [StrayTable] = []
+  /// L1 tables that were walked, and other metadata that must have exactly one reference.
+  var exclusive: [ByteRange] = []
+  /// Bytes of tables that may still be read: tables that do not overlap are not more than the file.
+  var tableBudget: Int
+  /// The snapshots' L1 tables, and their table's length.
+  var snapshotTables: [ByteRange] = []
+  var snapshotTableBytes = 0
+  /// The bitmaps' tables.
+  var bitmapTables: [ByteRange] = []
+  /// The highest cluster that has references, or a refcount.
+  var highestCluster = 0
+
+  /// Bytes of one read, and about what one step takes on.
+  static var readBytes: Int { 1 << 20 }
+
+  /// Reads the header of the image on `io` afresh.
+  init(_ io: MetadataIO) throws(BlockError) {
+    let size = try io.storage.size()
+    let header = try Qcow2State.readHeader(io.storage, fileSize: size)
+    let geometry = header.geometry
+    let clusters = geometry.clusters(for: size)
+    guard clusters <= Int(Int32.max) else {
+      throw BlockError(
+        .unsupported, "A file of \(clusters) clusters is too large to be checked",
+        file: io.storage.name)
+    }
+    self.io = io
+    self.header = header
+    fileBytes = size.roundedUp(to: 512)
+    tableBudget = fileBytes
+    counts = ReferenceCounts(clusters: clusters, geometry)
+    result.totalClusters = geometry.clusters(for: header.size.roundedDown(to: 512))
+  }
+
+  var geometry: ClusterGeometry { header.geometry }
+
+  /// Counts a reference to each cluster that the bytes touch. The file's last cluster may be there
+  /// in part only; what lies further outside is damage.
+  mutating func reference(_ offset: Int, bytes count: Int, times: UInt32 = 1) {
+    if count <= 0 { return }
+    let (end, overflow) = offset.addingReportingOverflow(count)
+    guard !overflow, end - fileBytes < geometry.clusterSize else {
+      return result.note(
+        \.corruptions, times: Int(times),
+        "ERROR: counting reference for region exceeding the end of the file by one cluster or "
+          + "more: offset \(hex(offset)) size \(hex(count))")
+    }
+    let first = offset >> geometry.clusterBits
+    let last = (end - 1) >> geometry.clusterBits
+    noteExcess(counts.add(first, count: last - first + 1, times: times), from: first)
+  }
+
+  mutating func noteExcess(_ excess: Int, from cluster: Int) {
+    guard excess > 0 else { return }
+    let offset = cluster << geometry.clusterBits
+    result.note(
+      \.corruptions, times: excess, "ERROR: overflow cluster offset=\(hex(offset))")
+  }
+
+  /// Reads into the buffer; what lies past the file's end is zeros.
+  func read(_ offset: Int, count: Int) throws(BlockError) {
+    try buffer.withMutableBytes(0..<count) { (bytes) throws(BlockError) in
+      _ = try io.storage.read(into: &bytes, at: offset)
+    }
+  }
+
+  /// `count` words of a table; what lies past the file's end is zeros.
+  func words(at offset: Int, count: Int) throws(BlockError) -> [UInt64] {
+    var bytes = [UInt8](repeating: 0, count: count * 8)
+    return try bytes.withMutableBytes { (target) throws(BlockError) in
+      _ = try io.storage.read(into: &target, at: offset)
+      return (0..<count).map { target.bigEndian(at: $0 * 8) }
+    }
+  }
+
+  /// Whether the COPIED flag of an entry for `cluster` is wrong: it must be set exactly where the
+  /// stored refcount is 1. What cannot be told is not wrong.
+  mutating func isWrong(copied: Bool, for cluster: Int) throws(BlockError) -> Bool {
+    if !badBlocks.isEmpty,
+      badBlocks.contains(geometry.refcountBlockIndex(HostCluster(index: cluster)))
+    {
+      return false
+    }
+    if cluster < counts.clusters { return counts.isStoredOne(cluster) != copied }
+    guard let stored = try storedRefcount(cluster) else { return false }
+    return (stored == 1) != copied
+  }
+}
+
+/// `number` in hexadecimal, as errors show it.
+func hex(_ number: some BinaryInteger) -> String { "0x" + String(number, radix: 16) }
+
+/// Some neighbouring entries of the refcount table.
+///
+/// Isolation: value.
+struct TableWindow {
+  /// Entries read at once.
+  static let entries = 4096
+  var first: Int
+  var words: [UInt64]
+  var range: Range<Int> { first..<first + words.count }
+}
+
+/// An L2 table and how many L1 entries name it.
+///
+/// Isolation: value.
+struct TableUse {
+  /// Its cluster's number; below 2^31.
+  var cluster: UInt32
+  /// Entries of the active L1 table.
+  var active: UInt32
+  /// Entries of all L1 tables.
+  var total: UInt32
+}
+
+/// An L2 table at an offset that is no cluster's.
+///
+/// Isolation: value.
+struct StrayTable {
+  var offset: Int
+  var isActive: Bool
+}
