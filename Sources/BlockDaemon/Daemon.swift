@@ -50,12 +50,14 @@ package final class Daemon {
   /// Throws what the nodes' opening, the socket's binding and writing the pid file throw; then
   /// nothing is served.
   package func start() async throws(BlockError) {
+    // First of all: it changes the environment, which lanes must not read meanwhile.
+    let inherited = try SystemdActivation.take()
     addHandlers()
     for sign in [SIGTERM, SIGINT] {
       signals.append(SignalSource(sign) { self.signalled(sign) })
     }
     for node in configuration.nodes { try await open(node) }
-    let (listeners, place) = try listen()
+    let (listeners, place) = try listen(inherited)
     do throws(BlockError) {
       // Not before the socket is ours: the file may be that of a daemon which has it.
       pidFile = try configuration.pidFile.map { (path) throws(BlockError) in try PIDFile(path) }
@@ -69,8 +71,9 @@ package final class Daemon {
   }
 
   /// The sockets that systemd hands over, else the configured one, and what to call them.
-  private func listen() throws(BlockError) -> (listeners: [UnixListener], place: String) {
-    let inherited = try SystemdActivation.take()
+  private func listen(
+    _ inherited: [Int32]
+  ) throws(BlockError) -> (listeners: [UnixListener], place: String) {
     guard inherited.isEmpty else {
       return (inherited.map(UnixListener.init(adopting:)), "\(inherited.count) inherited socket(s)")
     }

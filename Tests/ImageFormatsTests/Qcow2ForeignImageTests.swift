@@ -180,6 +180,8 @@ struct Qcow2ForeignImageTests {
     #expect(throws: BlockError.self) { try Qcow2Image.open(on: file, readOnly: false) }
     #expect(try Qcow2Image.open(on: file, readOnly: true).info().qcow2?.bitmapCount == 2)
     let image = try Qcow2Image.open(on: file, readOnly: false, dropBitmaps: true)
+    #expect(try image.info().qcow2?.bitmapCount == 2)
+    try [7].withBytes { (byte) throws(BlockError) in try image.write(byte, at: 0, over: nil) }
     #expect(try image.info().qcow2?.bitmapCount == 0)
     try image.close()
     try file.close()

@@ -28,8 +28,8 @@ package final class Qcow2Image: ImageDriver {
   ///     are refused until they are built, so today this serves tests and what comes.
   ///   - readOnly: refuse writes; images that may only be read (dirty, corrupt, with bitmaps) open
   ///     only so.
-  ///   - dropBitmaps: free the image's persistent bitmaps when it is opened for writing, now or by
-  ///     `reopen`.
+  ///   - dropBitmaps: an image with persistent bitmaps may be opened for writing, now or by
+  ///     `reopen`; they are freed with the first change.
   ///   - cacheBytes: most memory for table slices.
   ///   - elided: a flush to leave out; for the crash simulator alone.
   /// - Throws: `invalidImage` or `unsupported` for what the header says; nothing has been written.

@@ -22,12 +22,13 @@ extension Qcow2State {
             + "wrong; drop them with --drop-bitmaps, or open it read-only",
           file: name)
       }
-      try self.dropBitmaps()
     }
+    dropsBitmaps = dropBitmaps
   }
 
   /// Readies the header for the first change: feature bits that promise something about data that
-  /// is about to change are cleared ("autoclear"), durably, before anything else is written.
+  /// is about to change are cleared ("autoclear"), durably, before anything else is written, and
+  /// bitmaps that may go do so: not before, so that an image that is only looked at keeps them.
   mutating func prepareToWrite() throws(BlockError) {
     if let readOnlyReason { throw readOnlyReason }
     if isPrepared { return }
@@ -36,6 +37,7 @@ extension Qcow2State {
       try io.flush(.autoclearBeforeWrite)
       header.autoclear = []
     }
+    if dropsBitmaps, header.bitmapCount > 0 { try dropBitmaps() }
     isPrepared = true
   }
 }

@@ -36,6 +36,8 @@ struct Qcow2State: ~Copyable {
   var fileEnd: Int
   /// L2 tables and refcount blocks that are in use, by cluster, so that no data lands on them.
   var tableClusters: Set<HostCluster> = []
+  /// Whether persistent bitmaps are freed with the first change.
+  var dropsBitmaps = false
   /// Whether the header has been made ready for writing (`prepareToWrite`).
   var isPrepared = false
   /// Why nothing may be written; nil while it may.

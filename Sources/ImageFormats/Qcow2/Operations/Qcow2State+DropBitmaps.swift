@@ -20,7 +20,6 @@ extension Qcow2State {
       )
     }
     let runs = try bitmapClusters(count: count, directory: offset, bytes: size)
-    try prepareToWrite()
     let extensionOffset =
       header.headerLength + header.extensions.dropLast().reduce(0) { $0 + $1.encodedLength }
     // Type 0 ends the list.
