@@ -67,15 +67,33 @@ extension Qcow2State {
     return words + [UInt64](repeating: 0, count: count - present)
   }
 
-  /// Notes where L2 tables and refcount blocks lie.
+  /// Notes where L2 tables and refcount blocks lie. Two tables in one place, or a refcount block
+  /// that is none, make the image read-only: changing one would change the other.
   mutating func noteTables() {
     tableClusters.removeAll()
     for word in l1 where word != 0 {
-      tableClusters.insert(geometry.cluster(at: L1Entry(word: word).tableOffset))
+      let cluster = geometry.cluster(at: L1Entry(word: word).tableOffset)
+      if cluster.index > 0 { noteTable(.l2Table, at: cluster) }
     }
-    for word in refcountTable where word != 0 {
-      tableClusters.insert(geometry.cluster(at: RefcountTableEntry(word: word).blockOffset))
+    for (index, word) in refcountTable.enumerated() where word != 0 {
+      do throws(BlockError) {
+        _ = try refcountBlock(entry: index)
+        let cluster = geometry.cluster(at: RefcountTableEntry(word: word).blockOffset)
+        noteTable(.refcountBlock, at: cluster)
+      } catch {
+        readOnlyReason = readOnlyReason ?? error
+      }
     }
+  }
+
+  private mutating func noteTable(_ region: MetadataRegion, at cluster: HostCluster) {
+    let other = overlapsMetadata(ClusterRun(first: cluster, count: 1))
+    tableClusters[cluster] = region
+    guard let other, readOnlyReason == nil else { return }
+    let offset = geometry.offset(of: cluster)
+    readOnlyReason = BlockError(
+      .corrupt, "A \(region.rawValue) lies where the \(other.rawValue) is", file: name,
+      offset: offset)
   }
 
   /// Whether `run` touches the header, a table, a refcount block or the snapshots' table: places
@@ -88,8 +106,8 @@ extension Qcow2State {
       at: header.refcountTableOffset, length: header.refcountTableBytes)
     if bytes.overlaps(refcountTableRange) { return .refcountTable }
     if header.snapshotCount > 0, bytes.contains(header.snapshotsOffset) { return .snapshotTable }
-    for index in 0..<run.count where tableClusters.contains(run.first + index) {
-      return .l2Table
+    for index in 0..<run.count {
+      if let region = tableClusters[run.first + index] { return region }
     }
     return nil
   }

@@ -35,7 +35,7 @@ struct Qcow2State: ~Copyable {
   /// The file's length as far as this driver has set it.
   var fileEnd: Int
   /// L2 tables and refcount blocks that are in use, by cluster, so that no data lands on them.
-  var tableClusters: Set<HostCluster> = []
+  var tableClusters: [HostCluster: MetadataRegion] = [:]
   /// Whether persistent bitmaps are freed with the first change.
   var dropsBitmaps = false
   /// Whether the header has been made ready for writing (`prepareToWrite`).

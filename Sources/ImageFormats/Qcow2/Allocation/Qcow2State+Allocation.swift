@@ -10,7 +10,8 @@ extension Qcow2State {
     while true {
       switch try freeRun(from: cluster, upTo: count) {
       case .none(let next): cluster = next
-      case .needsBlock: cluster = try addRefcountBlock(for: cluster)
+      case .needsBlock:
+        if try addRefcountBlock(for: cluster, in: cluster) { cluster = cluster + 1 }
       case .found(let run):
         firstFree = run.first
         try claim(run)
@@ -27,7 +28,12 @@ extension Qcow2State {
     while run.count < count {
       switch try freeRun(from: run.end, upTo: count - run.count) {
       case .none(let next): run = ClusterRun(first: next, count: 0)
-      case .needsBlock: run = ClusterRun(first: try addRefcountBlock(for: run.end), count: 0)
+      case .needsBlock:
+        // The block takes the run's first cluster, not the next one: however few clusters one
+        // block counts, the run goes on.
+        if try addRefcountBlock(for: run.end, in: run.first) {
+          run = ClusterRun(first: run.first + 1, count: max(0, run.count - 1))
+        }
       case .found(let found) where found.first == run.end: run.count += found.count
       case .found(let found): run = found
       }
@@ -47,12 +53,10 @@ extension Qcow2State {
     guard geometry.offset(of: run.end) <= Qcow2State.largestOffset else {
       throw BlockError(.noSpace, "The image file would grow past 2^55 bytes", file: name)
     }
-    try adjustRefcounts(run, up: true)
-    let end = geometry.offset(of: run.end)
-    if io.storage.traits.isDevice, end > fileEnd {
-      try adjustRefcounts(run, up: false)
+    if io.storage.traits.isDevice, geometry.offset(of: run.end) > fileEnd {
       throw BlockError(.noSpace, "The device is full (\(fileEnd) bytes)", file: name)
     }
+    try adjustRefcounts(run, up: true)
   }
 
   /// "Bits 9 - 55" of an L2 entry.

@@ -2,36 +2,46 @@ import BlockCore
 import BlockIO
 
 extension Qcow2State {
-  /// Adds the refcount block that `cluster` needs. The block takes `cluster` itself, which must
-  /// have refcount 0 as all that it will count, and so describes itself.
+  /// Adds the refcount block that `cluster` needs, in the free cluster `place`: in `cluster`
+  /// itself, which has refcount 0 as all that the block will count, so that it describes itself;
+  /// or in one that another block counts.
   ///
-  /// - Returns: where to go on looking for a free cluster.
+  /// - Returns: whether `place` was taken; if not, the refcount table has grown, and the block is
+  ///   still to be added.
   ///
   /// Crash: the block is written and flushed before its table entry, and that before any L2 entry
   /// that relies on it (`writeOut`); before, it is a leak.
-  mutating func addRefcountBlock(for cluster: HostCluster) throws(BlockError) -> HostCluster {
+  mutating func addRefcountBlock(
+    for cluster: HostCluster, in place: HostCluster
+  ) throws(BlockError) -> Bool {
     let index = geometry.refcountBlockIndex(cluster)
     if index >= refcountTable.count {
       try growRefcountTable(toHold: index)
-      return cluster
+      return false
     }
-    let run = ClusterRun(first: cluster, count: 1)
+    let run = ClusterRun(first: place, count: 1)
+    let offset = geometry.offset(of: place)
     if let region = overlapsMetadata(run) {
       throw markCorrupt(
-        "The \(region.rawValue) in cluster \(cluster.index) has no refcount",
-        at: geometry.offset(of: cluster))
+        "The \(region.rawValue) in cluster \(place.index) has no refcount", at: offset)
     }
-    let offset = geometry.offset(of: cluster)
     if io.storage.traits.isDevice, offset + geometry.clusterSize > fileEnd {
       throw BlockError(.noSpace, "The device is full (\(fileEnd) bytes)", file: name)
     }
     try zeroTable(run, .refcountBlock)
+    let block = geometry.bytes(of: place, count: 1)
+    refblocks.drop(block)
     refcountTable[index] = UInt64(offset)
+    do {
+      try adjustRefcounts(run, up: true)
+    } catch {
+      refcountTable[index] = 0
+      refblocks.drop(block)
+      throw error
+    }
     pendingRefcountTable.insert(index)
-    tableClusters.insert(cluster)
-    refblocks.drop(geometry.bytes(of: cluster, count: 1))
-    try adjustRefcounts(run, up: true)
-    return cluster + 1
+    tableClusters[place] = .refcountBlock
+    return true
   }
 
   /// Moves the refcount table to a larger one that can hold entry `index`, half as large again so
@@ -40,6 +50,10 @@ extension Qcow2State {
   /// Crash: before the header's switch the new table is a leak; after it, the old one is.
   private mutating func growRefcountTable(toHold index: Int) throws(BlockError) {
     let plan = try planLargerRefcountTable(toHold: index)
+    if let region = overlapsMetadata(plan.run) {
+      throw markCorrupt(
+        "The \(region.rawValue) has no refcount", at: geometry.offset(of: plan.run.first))
+    }
     var table = refcountTable + [UInt64](repeating: 0, count: plan.entries - refcountTable.count)
     for (position, block) in plan.newBlocks.enumerated() {
       table[block] = UInt64(geometry.offset(of: plan.run.first + plan.tableClusters + position))
@@ -52,17 +66,25 @@ extension Qcow2State {
       try refblocks.writeDirty(io)
       try io.writeWords(table, .refcountTable, at: geometry.offset(of: plan.run.first))
       try io.flush(.newRefcountTableBeforeHeader)
-      try switchRefcountTable(to: plan)
+      try pointHeader(to: plan)
     } catch {
       refcountTable = old
       refblocks.drop(geometry.bytes(of: plan.run.first, count: plan.run.count))
       throw error
     }
-  }
-
-  private mutating func switchRefcountTable(to plan: RefcountTablePlan) throws(BlockError) {
     let oldRun = ClusterRun(
       first: geometry.cluster(at: header.refcountTableOffset), count: header.refcountTableClusters)
+    header.refcountTableOffset = geometry.offset(of: plan.run.first)
+    header.refcountTableClusters = plan.tableClusters
+    pendingRefcountTable.removeAll()
+    for position in 0..<plan.newBlocks.count {
+      tableClusters[plan.run.first + plan.tableClusters + position] = .refcountBlock
+    }
+    try io.flush(.headerBeforeOldRefcountTableFree)
+    freeUnreferenced(oldRun)
+  }
+
+  private mutating func pointHeader(to plan: RefcountTablePlan) throws(BlockError) {
     let offset = geometry.offset(of: plan.run.first)
     // Offset (48) and length (56) lie in one sector and change in one write.
     var field = [UInt8](repeating: 0, count: 12)
@@ -70,26 +92,18 @@ extension Qcow2State {
       $0.setBigEndian(UInt64(offset), at: 0)
       $0.setBigEndian(UInt32(plan.tableClusters), at: 8)
     }
-    try io.write(field, .header, at: 48)
-    try io.flush(.headerBeforeOldRefcountTableFree)
-    header.refcountTableOffset = offset
-    header.refcountTableClusters = plan.tableClusters
-    pendingRefcountTable.removeAll()
-    for position in 0..<plan.newBlocks.count {
-      tableClusters.insert(plan.run.first + plan.tableClusters + position)
-    }
-    try adjustRefcounts(oldRun, up: false)
+    try switchHeader(field, at: 48)
   }
 
   private func planLargerRefcountTable(toHold index: Int) throws(BlockError) -> RefcountTablePlan {
-    let wanted = max(index + 1, refcountTable.count + refcountTable.count / 2)
-    // Past the file's end and past every cluster that an existing block counts: all free there.
+    let half = refcountTable.count + refcountTable.count / 2
+    let wanted = max(index + 1, min(half, Limits.refcountTableBytes / 8))
+    // Past every cluster that an existing block counts, and in a file past its end: all free there.
+    let isDevice = io.storage.traits.isDevice
     let counted = (refcountTable.lastIndex { $0 != 0 } ?? -1) + 1
     let start = HostCluster(
-      index: max(geometry.clusters(for: fileEnd), counted * geometry.refcountsPerBlock))
-    guard !io.storage.traits.isDevice else {
-      throw BlockError(.noSpace, "The device is full (\(fileEnd) bytes)", file: name)
-    }
+      index: max(
+        isDevice ? 0 : geometry.clusters(for: fileEnd), counted * geometry.refcountsPerBlock))
     var tableClusters = geometry.clusters(for: wanted * 8)
     while true {
       // Blocks count the table, themselves and each other; one more of them may need one more.
@@ -103,10 +117,14 @@ extension Qcow2State {
         guard tableClusters << geometry.clusterBits <= Limits.refcountTableBytes else {
           throw BlockError(.noSpace, "The refcount table would grow above 8 MiB", file: name)
         }
-        return RefcountTablePlan(
+        let plan = RefcountTablePlan(
           run: ClusterRun(first: start, count: tableClusters + blocks),
           tableClusters: tableClusters, entries: entries,
           newBlocks: geometry.refcountBlockIndex(start)...last)
+        guard !isDevice || geometry.offset(of: plan.run.end) <= fileEnd else {
+          throw BlockError(.noSpace, "The device is full (\(fileEnd) bytes)", file: name)
+        }
+        return plan
       }
       tableClusters = geometry.clusters(for: (last + 1) * 8)
     }

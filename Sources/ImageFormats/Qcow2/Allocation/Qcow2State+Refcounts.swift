@@ -10,6 +10,12 @@ extension Qcow2State {
   func refcountBlock(for cluster: HostCluster) throws(BlockError) -> Int? {
     let index = geometry.refcountBlockIndex(cluster)
     guard index < refcountTable.count, refcountTable[index] != 0 else { return nil }
+    return try refcountBlock(entry: index)
+  }
+
+  /// Where the block lies that entry `index` of the refcount table, not zero, names.
+  /// - Throws: `corrupt` for an entry that cannot be a block.
+  func refcountBlock(entry index: Int) throws(BlockError) -> Int {
     let entry = RefcountTableEntry(word: refcountTable[index])
     let offset = entry.blockOffset
     guard !entry.hasReservedBits, offset != 0, geometry.offsetInCluster(offset) == 0,
@@ -41,19 +47,20 @@ extension Qcow2State {
   }
 
   /// Changes the refcounts of a run by one, up or down. The blocks exist.
-  /// - Throws: `corrupt` where a refcount would leave its range; those before it are changed.
+  /// - Throws: `corrupt`, and the image is marked so, where a refcount would leave its range;
+  ///   those before it are changed.
   mutating func adjustRefcounts(_ run: ClusterRun, up: Bool) throws(BlockError) {
     var cluster = run.first
     while cluster < run.end {
       guard let (slice, start) = try refcountSlice(cluster) else {
-        throw refcountOutOfRange(cluster, up: up)
+        throw refcountFault(cluster, up: up)
       }
       let count = min(refcountsPerSlice - start, run.end.index - cluster.index)
       refblocks.markDirty(slice)
       for index in start..<start + count {
         let old = words.get(slice.words, index)
         guard up ? old < geometry.maximumRefcount : old > 0 else {
-          throw refcountOutOfRange(cluster + (index - start), up: up)
+          throw refcountFault(cluster + (index - start), up: up)
         }
         words.set(&slice.words, index, to: up ? old + 1 : old - 1)
       }
@@ -62,13 +69,13 @@ extension Qcow2State {
     if !up { firstFree = min(firstFree, run.first) }
   }
 
-  private func refcountOutOfRange(_ cluster: HostCluster, up: Bool) -> BlockError {
-    BlockError(
-      .corrupt,
+  /// A refcount that cannot change by one contradicts the tables: nothing more may rely on any.
+  private mutating func refcountFault(_ cluster: HostCluster, up: Bool) -> BlockError {
+    markCorrupt(
       up
         ? "The refcount of cluster \(cluster.index) cannot grow above \(geometry.maximumRefcount)"
         : "Cluster \(cluster.index) is in use, but its refcount is already 0",
-      file: name, offset: geometry.offset(of: cluster))
+      at: geometry.offset(of: cluster))
   }
 
   /// The first free clusters from `cluster` on, at most `count` neighbours, as far as one slice of

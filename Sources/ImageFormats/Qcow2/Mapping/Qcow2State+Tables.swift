@@ -12,7 +12,8 @@ extension Qcow2State {
     if entry.isEmpty && !entry.hasReservedBits { return nil }
     let offset = entry.tableOffset
     guard !entry.hasReservedBits, geometry.offsetInCluster(offset) == 0,
-      offset + geometry.clusterSize <= fileEnd, !isFixedMetadata(offset)
+      offset + geometry.clusterSize <= fileEnd, !isFixedMetadata(offset),
+      tableClusters[geometry.cluster(at: offset)] == .l2Table
     else {
       throw BlockError(
         .corrupt,
@@ -94,9 +95,12 @@ extension Qcow2State {
     }
     l1[index] = L1Entry(owned: offset).word
     pendingL1.insert(index)
-    tableClusters.insert(run.first)
+    tableClusters[run.first] = .l2Table
     if let old {
-      pendingFrees.append(ClusterRun(first: geometry.cluster(at: old), count: 1))
+      let cluster = geometry.cluster(at: old)
+      // The snapshot's refcount protects the old table from now on.
+      tableClusters[cluster] = nil
+      pendingFrees.append(ClusterRun(first: cluster, count: 1))
     }
     return offset
   }

@@ -117,41 +117,64 @@ extension Qcow2State {
   /// Replaces the L2 entries of `guest`, whole clusters: the n-th becomes `entry(n)`, which sees
   /// the old one too. References of the old entries go once the new ones are durable, except to a
   /// cluster that the new entry keeps.
+  ///
+  /// All that can fail comes first: either all entries change or none, so that a caller knows
+  /// whether its new clusters are named.
   mutating func setEntries(
     _ guest: ByteRange, _ entry: (_ index: Int, _ old: L2Entry) -> L2Entry
   ) throws(BlockError) {
     let clusters = geometry.clusters(for: guest.length)
+    var parts: [(slice: TableSlice, first: Int, new: [UInt64])] = []
+    var freed: [ClusterRun] = []
     var index = 0
     while index < clusters {
       let position = guest.lower + index << geometry.clusterBits
       let table = try writableTable(l1Index: geometry.l1Index(position))
       let (slice, first) = try l2Slice(table: table, guest: position)
       let count = min(clusters - index, l2.sliceWords - first)
+      // A dirty slice stays in the cache until its words have changed.
       l2.markDirty(slice)
+      var words: [UInt64] = []
+      words.reserveCapacity(count)
       for step in 0..<count {
         let old = L2Entry(word: slice.words[first + step])
         let new = entry(index + step, old)
-        try release(old, unless: new, guest: position + step << geometry.clusterBits)
-        slice.words[first + step] = new.word
+        let guest = position + step << geometry.clusterBits
+        if let run = try self.freed(by: old, unless: new, guest: guest) {
+          ClusterRun.append(run, to: &freed)
+        }
+        words.append(new.word)
       }
+      parts.append((slice, first, words))
       index += count
     }
+    for part in parts {
+      part.slice.words.replaceSubrange(part.first..<part.first + part.new.count, with: part.new)
+    }
+    for run in freed { ClusterRun.append(run, to: &pendingFrees) }
   }
 
-  /// Notes that the references of `old` go, unless `new` keeps its cluster.
-  mutating func release(
-    _ old: L2Entry, unless new: L2Entry, guest: Int
-  ) throws(BlockError) {
-    if old.word == 0 { return }
+  /// The clusters that lose a reference when `old` goes; none where `new` keeps its cluster.
+  /// - Throws: `corrupt` for an entry that names metadata: letting go of it would free them.
+  mutating func freed(
+    by old: L2Entry, unless new: L2Entry, guest: Int
+  ) throws(BlockError) -> ClusterRun? {
+    if old.word == 0 { return nil }
+    let run: ClusterRun
     switch try meaning(of: old.word, guest: guest) {
-    case .unallocated, .zero(nil): return
+    case .unallocated, .zero(nil): return nil
     case .data(let offset), .zero(let offset?):
-      if !new.isCompressed, new.clusterOffset == offset { return }
-      ClusterRun.append(
-        ClusterRun(first: geometry.cluster(at: offset), count: 1), to: &pendingFrees)
+      if !new.isCompressed, new.clusterOffset == offset { return nil }
+      run = ClusterRun(first: geometry.cluster(at: offset), count: 1)
     case .compressed(let cluster):
       let (first, count) = cluster.clusters(geometry)
-      ClusterRun.append(ClusterRun(first: first, count: count), to: &pendingFrees)
+      run = ClusterRun(first: first, count: count)
     }
+    if let region = overlapsMetadata(run) {
+      throw markCorrupt(
+        "The L2 entry for guest offset \(guest) names the \(region.rawValue)",
+        at: geometry.offset(of: run.first))
+    }
+    return run
   }
 }

@@ -42,6 +42,26 @@ extension Qcow2State {
     try io.flush(.final)
   }
 
+  /// Writes header bytes, inside one sector, that make other structures the live ones. Where the
+  /// write fails, what is there afterwards decides: the new bytes are as good as written, the old
+  /// ones are a failure without consequence; when neither can be known, nothing more is written.
+  mutating func switchHeader(_ bytes: [UInt8], at offset: Int) throws(BlockError) {
+    do {
+      try io.write(bytes, .header, at: offset)
+    } catch let failure {
+      var found = [UInt8](repeating: 0, count: bytes.count)
+      do throws(BlockError) {
+        _ = try found.withMutableBytes { (target) throws(BlockError) in
+          try io.storage.read(into: &target, at: offset)
+        }
+      } catch {
+        readOnlyReason = failure.prefixed("It is not known which tables the header names")
+        throw failure
+      }
+      if found != bytes { throw failure }
+    }
+  }
+
   /// Writes out where the caches hold so much that more would not fit.
   mutating func makeRoom() throws(BlockError) {
     if l2.needsWriteOut || refblocks.needsWriteOut || pendingFrees.count > 32_768 { try writeOut() }

@@ -49,20 +49,22 @@ extension Qcow2State {
   mutating func dropTable(l1Index index: Int) throws(BlockError) -> Bool {
     guard let table = try tableOffset(l1Index: index) else { return false }
     let guest = geometry.guestOffset(l1Index: index, l2Index: 0)
+    // Nothing goes before all of the table could be read.
+    var freed: [ClusterRun] = []
     for index in 0..<geometry.clusterSize / geometry.sliceBytes {
       let words = try l2.slice(at: table + index * geometry.sliceBytes, io).words
       let start = guest + index * words.count << geometry.clusterBits
       for (position, word) in words.enumerated() where word != 0 {
-        try release(
-          L2Entry(word: word), unless: .empty, guest: start + position << geometry.clusterBits)
+        let guest = start + position << geometry.clusterBits
+        if let run = try self.freed(by: L2Entry(word: word), unless: .empty, guest: guest) {
+          ClusterRun.append(run, to: &freed)
+        }
       }
     }
     let run = ClusterRun(first: geometry.cluster(at: table), count: 1)
-    pendingFrees.append(run)
-    if L1Entry(word: l1[index]).isCopied {
-      l2.drop(geometry.bytes(of: run.first, count: 1))
-      tableClusters.remove(run.first)
-    }
+    for run in freed + [run] { ClusterRun.append(run, to: &pendingFrees) }
+    l2.drop(geometry.bytes(of: run.first, count: 1))
+    tableClusters[run.first] = nil
     l1[index] = 0
     pendingL1.insert(index)
     return true

@@ -15,7 +15,7 @@ extension Qcow2Image {
         try state.io.write(name.bytes, .header, at: name.offset)
         try state.io.flush(.backingNameBeforeHeader)
       }
-      try state.io.write(change.sector, .header, at: 0)
+      try state.switchHeader(change.sector, at: 0)
       try state.io.flush(.backingLink)
       state.header = change.header
     }

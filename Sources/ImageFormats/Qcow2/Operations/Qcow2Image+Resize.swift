@@ -67,7 +67,7 @@ extension Qcow2State {
         $0.setBigEndian(UInt32(entries), at: 0)
         $0.setBigEndian(UInt64(offset), at: 4)
       }
-      try io.write(field, .header, at: 36)
+      try switchHeader(field, at: 36)
     } catch {
       freeUnreferenced(run)
       throw error

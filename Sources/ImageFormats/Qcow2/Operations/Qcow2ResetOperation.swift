@@ -132,7 +132,7 @@ extension Qcow2State {
     switched.l1Offset = geometry.offset(of: layout.l1)
     switched.refcountTableOffset = geometry.offset(of: layout.start)
     switched.refcountTableClusters = layout.tableClusters
-    try io.write(switched.tableFields, .header, at: Qcow2Header.tableFieldsOffset)
+    try switchHeader(switched.tableFields, at: Qcow2Header.tableFieldsOffset)
     adopt(switched, table)
     try io.flush(.switchBeforeReuse)
   }
