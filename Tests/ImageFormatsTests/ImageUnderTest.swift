@@ -20,11 +20,10 @@ final class ImageUnderTest {
   /// A new image.
   init(
     _ options: Qcow2CreateOptions, backing: [UInt8]? = nil,
-    on storage: MemoryStorage = MemoryStorage(name: "image"),
-    through wrap: (MemoryStorage) -> any Storage = { $0 }
+    on storage: MemoryStorage = MemoryStorage(name: "image")
   ) throws {
     self.storage = storage
-    access = wrap(storage)
+    access = storage
     try Qcow2Create.create(options, on: access)
     image = try Qcow2Image.open(on: access, readOnly: false)
     self.backing = backing.map(BytesView.init)
@@ -33,12 +32,21 @@ final class ImageUnderTest {
   }
 
   /// An image that exists, with what a guest must see of it.
-  init(
-    _ bytes: [UInt8], model: [UInt8], backing: BytesView? = nil, readOnly: Bool = false,
-    through wrap: (MemoryStorage) -> any Storage = { $0 }
+  convenience init(
+    _ bytes: [UInt8], model: [UInt8], backing: BytesView? = nil, readOnly: Bool = false
   ) throws {
-    storage = try MemoryStorage(bytes, name: "image")
-    access = wrap(storage)
+    let storage = try MemoryStorage(bytes, name: "image")
+    try self.init(
+      on: storage, through: storage, model: model, backing: backing, readOnly: readOnly)
+  }
+
+  /// The image that `storage` holds, opened on `access`.
+  init(
+    on storage: MemoryStorage, through access: any Storage, model: [UInt8], backing: BytesView?,
+    readOnly: Bool = false
+  ) throws {
+    self.storage = storage
+    self.access = access
     image = try Qcow2Image.open(on: access, readOnly: readOnly)
     self.backing = backing
     self.model = model

@@ -94,4 +94,11 @@ extension [UInt8] {
   func isSame(as other: [UInt8]) -> Bool {
     count == other.count && isSame(as: other, in: ByteRange(at: 0, length: count))
   }
+
+  /// A number that tells different bytes apart, within one process.
+  var digest: Int {
+    var hasher = Hasher()
+    withUnsafeBytes { hasher.combine(bytes: $0) }
+    return hasher.finalize()
+  }
 }
