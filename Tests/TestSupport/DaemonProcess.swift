@@ -29,7 +29,7 @@ package final class DaemonProcess {
   package static func start(
     arguments: [String] = [], socket: String? = nil, launcher: [String] = []
   ) throws -> DaemonProcess {
-    let directory = try TemporaryDirectory(in: "/tmp")
+    let directory = try TemporaryDirectory()
     let daemon = DaemonProcess(directory, socket ?? directory.file("qmp.sock"))
     try daemon.run(launcher + [program("qblockd"), "--socket", daemon.socket] + arguments)
     return daemon
