@@ -96,6 +96,16 @@ let package = Package(
       name: "TestSupport",
       dependencies: ["BlockCore", "BlockIO", "ImageFormats", "QMPClient", "QMP", "JSONValue"],
       path: "Tests/TestSupport", swiftSettings: base),
+    .target(
+      name: "CrashSimulation",
+      dependencies: [
+        "TestSupport", "BlockCore", "BlockIO", "BlockRuntime", "ImageFormats", "BlockGraph",
+        "BlockJobs",
+      ],
+      path: "Tests/CrashSimulation", swiftSettings: base),
+    .executableTarget(
+      name: "qblock-crash", dependencies: ["CrashSimulation", "TestSupport", "ImageFormats"],
+      path: "Tests/CrashReport", swiftSettings: base),
     tests("BlockCoreTests", ["BlockCore"]),
     tests("BlockRuntimeTests", ["BlockRuntime", "BlockCore"]),
     tests("BlockIOTests", ["BlockIO", "BlockCore", "CLinux"]),
@@ -112,6 +122,7 @@ let package = Package(
       ["BlockJobs", "BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
     tests("DaemonTests", ["QMPClient", "QMP", "JSONValue"], exclude: ["Scripts"]),
     tests("InteropTests", ["QMPClient", "QMP", "JSONValue"]),
+    tests("SimulationTests", ["CrashSimulation", "ImageFormats"]),
     tests("TidyTests", []),
   ]
 )

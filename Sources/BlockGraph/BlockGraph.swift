@@ -152,6 +152,16 @@ package final class BlockGraph {
   /// Undoes `reserve`.
   func unreserve(_ names: [String]) { reserved.subtract(names) }
 
+  /// Puts a node whose image is open into the graph, over `backing`, as if its chain had brought
+  /// it: for chains on storages that no command can name. Its name must be free.
+  package func insert(_ node: BlockNode, over backing: BlockNode?) {
+    insert(
+      GraphEntry(
+        node: node, backing: backing, backingName: node.image.backingLink?.name,
+        isOwnedByClient: false, origin: .client,
+        settings: AccessSettings(isReadOnly: node.isReadOnly)))
+  }
+
   /// Puts a node into the graph.
   func insert(_ entry: GraphEntry) {
     precondition(entries[entry.node.name] == nil, "names are reserved before nodes are opened")

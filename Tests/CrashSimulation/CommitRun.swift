@@ -1,0 +1,81 @@
+import BlockCore
+import BlockGraph
+import BlockIO
+import BlockJobs
+import BlockRuntime
+import ImageFormats
+import TestSupport
+
+/// Whole commits, by the jobs that the daemon runs, with their events in the log.
+///
+/// Isolation: one task.
+struct CommitRun {
+  private let scene: CrashScene
+  private static let completed = "BLOCK_JOB_COMPLETED"
+
+  init(_ scene: CrashScene) { self.scene = scene }
+
+  /// Commits the top into the image under it, and empties the top.
+  func active() async throws {
+    let view = try scene.view(scene.top)
+    scene.expect(CrashExpectation(views: [scene.top: [view]]))
+    let below = scene.names[scene.names.count - 2]
+    let committed = view.over(try scene.view(below))
+    try await CommitRun.commit(
+      try images, log: scene.log, top: scene.names.count - 1, base: scene.names.count - 2,
+      emptiesTop: true)
+    var after = CrashExpectation(views: [scene.top: [view], below: [committed]])
+    after.empty = [scene.top]
+    expectAfterCompletion(after)
+  }
+
+  /// Commits what lies between the top and the base into the base.
+  func intermediate() async throws {
+    let view = try scene.view(scene.top)
+    scene.expect(CrashExpectation(views: [scene.top: [view]]))
+    try await CommitRun.commit(
+      try images, log: scene.log, top: scene.names.count - 2, base: 0, emptiesTop: false)
+    var after = CrashExpectation(views: [scene.top: [view]])
+    after.unneeded = Set(scene.names.dropFirst().dropLast())
+    expectAfterCompletion(after)
+  }
+
+  private func expectAfterCompletion(_ expected: CrashExpectation) {
+    let note = StorageLog.Event.note(CommitRun.completed)
+    guard let position = scene.log.entries.firstIndex(where: { $0.event == note }) else { return }
+    scene.expect(expected, from: position + 1)
+  }
+
+  private var images: [Qcow2Image] {
+    get throws { try scene.names.indices.map { try scene.open($0) } }
+  }
+
+  @ControlPlane
+  private static func commit(
+    _ images: [Qcow2Image], log: StorageLog, top: Int, base: Int, emptiesTop: Bool
+  ) async throws {
+    let graph = BlockGraph(gate: try OpenGate(roots: []))
+    let registry = JobRegistry(graph: graph) { event in
+      if case .completed(_, nil) = event { log.append(.note(CommitRun.completed)) }
+    }
+    var nodes: [BlockNode] = []
+    for image in images {
+      let name = image.dataStorage.name
+      let node = BlockNode(
+        name: name, driverName: image.format, image: image, fileName: name,
+        device: DeviceKey(1), options: NodeOptions(discard: .unmap))
+      graph.insert(node, over: nodes.last)
+      nodes.append(node)
+    }
+    let chain = graph.chain(from: nodes[top])
+    var request = CommitJob.Request(chain: chain, base: top - base)
+    request.emptiesTop = emptiesTop
+    var options = JobOptions(id: "j0")
+    options.autoComplete = true
+    try registry.start(options) { () throws(BlockError) in
+      try CommitJob(request, id: "j0", graph: graph, memory: registry.commits)
+    }
+    let end = try await registry.wait(for: "j0", until: .concluded)
+    if let failure = end.failure { throw failure }
+  }
+}

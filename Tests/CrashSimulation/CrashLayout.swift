@@ -1,0 +1,210 @@
+import BlockCore
+import Foundation
+import ImageFormats
+package import TestSupport
+
+/// A chain of images of one shape, made ready for an operation.
+///
+/// Isolation: value.
+package struct CrashLayout: Sendable, CustomStringConvertible {
+  /// What is special about it.
+  package enum Trait: String, Hashable, Sendable {
+    /// The top's L1 table has moved, and data lie where it was.
+    case movedL1 = "moved-l1"
+    /// The top's refcount table has moved, and data lie where it was.
+    case movedRefcountTable = "moved-reftable"
+    /// The top's refcount table is about to be too short.
+    case fullRefcountTable = "full-reftable"
+    /// The top holds compressed clusters.
+    case compressed
+    /// The top has an internal snapshot.
+    case snapshot
+    /// The base is shorter than the others.
+    case shortBase = "short-base"
+    /// The base is longer than the others.
+    case longBase = "long-base"
+    /// The disk ends inside a cluster.
+    case oddSize = "odd-size"
+  }
+
+  package var version = 3
+  package var clusterSize: Int
+  package var refcountBits = 16
+  /// Images in the chain.
+  package var depth = 2
+  package var traits: Set<Trait> = []
+
+  /// A layout with these traits.
+  package init(
+    _ clusterSize: Int, version: Int = 3, refcountBits: Int = 16, depth: Int = 2, _ traits: Trait...
+  ) {
+    self.clusterSize = clusterSize
+    self.version = version
+    self.refcountBits = refcountBits
+    self.depth = depth
+    self.traits = Set(traits)
+  }
+
+  package var description: String {
+    (["v\(version)", "\(clusterSize)", "refcount\(refcountBits)", "depth\(depth)"]
+      + traits.map(\.rawValue).sorted()).joined(separator: "-")
+  }
+
+  /// Whether it has thousands of clusters.
+  var isLarge: Bool { traits.contains(.movedRefcountTable) || traits.contains(.fullRefcountTable) }
+
+  /// The disk's length: some L2 tables with small clusters, some clusters with large ones.
+  var diskSize: Int {
+    if isLarge { return clusterSize * 4400 }
+    let size = max(40 << 10, min(clusterSize * clusterSize / 8 * 2 + clusterSize, clusterSize * 14))
+    return traits.contains(.oddSize) ? size + 512 : size
+  }
+
+  /// Makes the files, the base first.
+  package func build() throws -> [(name: String, image: CrashImage)] {
+    var chain: [(name: String, image: CrashImage)] = []
+    var generator = SeededGenerator(seed: UInt64(clusterSize * 8 + depth))
+    for index in 0..<depth {
+      let name = index == 0 ? "base" : index == depth - 1 ? "top" : "middle\(index)"
+      let storage = CrashStorage(name: name)
+      try create(storage, index, over: chain.last?.name)
+      let image = try Qcow2Image.open(on: storage, readOnly: false)
+      let layers = try chain.reversed().map { file -> any ImageDriver in
+        try Qcow2Image.open(on: CrashStorage(file.image, name: file.name), readOnly: true)
+      }
+      let beneath = layers.isEmpty ? nil : LayeredView(layers[...])
+      try fill(image, beneath, &generator, isTop: index == depth - 1)
+      try image.close()
+      chain.append((name, storage.image))
+      if index == depth - 1, traits.contains(.snapshot) {
+        chain[index].image = try withSnapshot(chain)
+      }
+    }
+    return chain
+  }
+
+  private func create(_ storage: CrashStorage, _ index: Int, over backing: String?) throws {
+    var options = Qcow2CreateOptions(size: diskSize)
+    if index == 0, depth > 1 {
+      if traits.contains(.shortBase) { options.size -= 5 * 512 + clusterSize }
+      if traits.contains(.longBase) { options.size += 3 * clusterSize + 1024 }
+    }
+    options.version = version
+    options.clusterSize = clusterSize
+    options.refcountBits = refcountBits
+    let link = backing.map { BackingLink(name: $0, format: "qcow2") }
+    if index == depth - 1, traits.contains(.compressed) {
+      let bytes = try compressedImage(options)
+      try bytes.withBytes { (span) throws(BlockError) in try storage.write(span, at: 0) }
+      let image = try Qcow2Image.open(on: storage, readOnly: false)
+      try image.setBackingLink(link)
+      return try image.close()
+    }
+    options.backing = link
+    if index == depth - 1, traits.contains(.movedL1) {
+      options.size = clusterSize
+    }
+    try Qcow2Create.create(options, on: storage)
+  }
+
+  /// Data here and there, and what the traits want.
+  private func fill(
+    _ image: Qcow2Image, _ beneath: LayeredView?, _ generator: inout SeededGenerator, isTop: Bool
+  ) throws {
+    if isTop, traits.contains(.movedL1) {
+      try write(generator.bytes(clusterSize), to: image, beneath, at: 0)
+      let perTable = clusterSize * clusterSize / 8
+      try image.resize(to: max(diskSize, perTable + clusterSize), over: beneath)
+      try image.flush()
+    }
+    let size = min(image.virtualSize, CrashView.looksAt)
+    if isTop, isLarge {
+      // 64 entries of 64 clusters each: 4096 clusters with 512 bytes and 64 bits.
+      let clusters = traits.contains(.fullRefcountTable) ? 3930 : 4200
+      for start in stride(from: 0, to: clusters, by: 100) {
+        let count = min(100, clusters - start) * clusterSize
+        try write(generator.bytes(count), to: image, beneath, at: start * clusterSize)
+      }
+      return try image.flush()
+    }
+    for _ in 0..<(isTop ? 5 : 4) {
+      let length = [clusterSize, 1024, clusterSize * 3].randomElement(using: &generator) ?? 512
+      let offset = Int.random(in: 0...max(0, (size - length) / 512), using: &generator) * 512
+      try write(generator.bytes(min(length, size - offset)), to: image, beneath, at: offset)
+      try image.flush()
+    }
+    // The end of the disk, where resizing looks.
+    try write(generator.bytes(1024), to: image, beneath, at: image.virtualSize - 1024)
+    try image.flush()
+  }
+
+  private func write(
+    _ bytes: [UInt8], to image: Qcow2Image, _ beneath: LayeredView?, at offset: Int
+  ) throws {
+    try bytes.withBytes { (span) throws(BlockError) in
+      try image.write(span, at: offset, over: beneath)
+    }
+  }
+
+  // MARK: What only qemu-img makes
+
+  /// The top of the chain with a snapshot.
+  private func withSnapshot(_ chain: [(name: String, image: CrashImage)]) throws -> CrashImage {
+    let directory = try TemporaryDirectory()
+    for file in chain { try directory.write(file.image.bytes, to: file.name) }
+    let made = try QemuTools.img("snapshot", "-c", "before", directory.file("top"))
+    guard made.status == 0 else { throw CrashLayoutError.tool(made.output) }
+    return CrashImage(try directory.read("top"))
+  }
+
+  private func compressedImage(_ options: Qcow2CreateOptions) throws -> [UInt8] {
+    let directory = try TemporaryDirectory()
+    var bytes = [UInt8](repeating: 0, count: options.size)
+    for index in stride(from: 0, to: bytes.count, by: 3) { bytes[index] = UInt8(index / 999 % 251) }
+    let path = try directory.write(bytes, to: "raw")
+    let compat = options.version == 3 ? "1.1" : "0.10"
+    let made = try QemuTools.img(
+      "convert", "-c", "-f", "raw", "-O", "qcow2", "-o",
+      "compat=\(compat),cluster_size=\(clusterSize),refcount_bits=\(refcountBits)",
+      path, directory.file("top"))
+    guard made.status == 0 else { throw CrashLayoutError.tool(made.output) }
+    return try directory.read("top")
+  }
+}
+
+/// Why a layout could not be made.
+package enum CrashLayoutError: Error {
+  /// What a tool said.
+  case tool(String)
+}
+
+extension CrashLayout {
+  /// All of them.
+  package static let all: [CrashLayout] = [
+    CrashLayout(512), CrashLayout(512, refcountBits: 1), CrashLayout(512, refcountBits: 64),
+    CrashLayout(512, version: 2), CrashLayout(512, version: 2, .movedL1),
+    CrashLayout(512, .movedL1), CrashLayout(512, refcountBits: 64, .movedL1),
+    CrashLayout(512, refcountBits: 64, .movedRefcountTable),
+    CrashLayout(512, refcountBits: 64, .fullRefcountTable),
+    CrashLayout(512, .snapshot), CrashLayout(512, depth: 3), CrashLayout(512, depth: 4),
+    CrashLayout(512, .shortBase), CrashLayout(512, .longBase),
+    CrashLayout(512, refcountBits: 8, depth: 3, .movedL1), CrashLayout(512, .compressed),
+    CrashLayout(512, depth: 1), CrashLayout(512, version: 2, depth: 3, .shortBase),
+    CrashLayout(1024, refcountBits: 2, .oddSize), CrashLayout(1024, refcountBits: 4),
+    CrashLayout(1024, version: 2, .oddSize), CrashLayout(1024, .movedL1, .oddSize),
+    CrashLayout(1024, refcountBits: 32, depth: 3, .longBase),
+    CrashLayout(1024, .snapshot, .oddSize), CrashLayout(2048, refcountBits: 8, depth: 4),
+    CrashLayout(4096), CrashLayout(4096, version: 2, .oddSize),
+    CrashLayout(4096, refcountBits: 1, .oddSize), CrashLayout(4096, refcountBits: 2, .movedL1),
+    CrashLayout(4096, refcountBits: 64, .oddSize), CrashLayout(4096, .compressed, .oddSize),
+    CrashLayout(4096, version: 2, .compressed), CrashLayout(4096, .snapshot),
+    CrashLayout(4096, depth: 3, .oddSize, .longBase),
+    CrashLayout(4096, version: 2, depth: 4, .shortBase),
+    CrashLayout(4096, depth: 3, .movedL1, .oddSize),
+    CrashLayout(16_384, .oddSize), CrashLayout(16_384, refcountBits: 32, .movedL1),
+    CrashLayout(16_384, depth: 3, .snapshot, .oddSize),
+    CrashLayout(65_536, .oddSize), CrashLayout(65_536, version: 2, .movedL1),
+    CrashLayout(65_536, depth: 3, .movedL1, .oddSize), CrashLayout(65_536, .compressed),
+    CrashLayout(65_536, refcountBits: 64, .snapshot),
+  ]
+}

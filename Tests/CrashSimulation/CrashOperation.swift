@@ -1,0 +1,112 @@
+import BlockCore
+import ImageFormats
+import TestSupport
+
+/// What is done to a scene while its power may fail.
+///
+/// Isolation: value.
+package enum CrashOperation: String, CaseIterable, Sendable {
+  case write
+  case resize
+  case reset
+  case discard
+  case link
+  case commitActive = "commit (active)"
+  case commitIntermediate = "commit (intermediate)"
+
+  /// Whether it makes sense with `layout`.
+  package func fits(_ layout: CrashLayout) -> Bool {
+    // Thousands of clusters, one by one, would take all the time there is.
+    if layout.isLarge { return [.write, .resize, .reset, .link].contains(self) }
+    return switch self {
+    case .write, .resize, .discard: true
+    case .reset: !layout.traits.contains(.snapshot)
+    case .link: layout.depth > 1
+    case .commitActive: layout.depth > 1
+    case .commitIntermediate: layout.depth > 2
+    }
+  }
+
+  /// Does it.
+  package func run(in scene: CrashScene, seed: UInt64) async throws {
+    var generator = SeededGenerator(seed: seed)
+    switch self {
+    case .write: try write(CrashGuest(scene), &generator, rounds: 4)
+    case .resize: try resize(CrashGuest(scene), &generator)
+    case .reset, .discard: try empty(CrashGuest(scene), &generator)
+    case .link: try link(CrashGuest(scene))
+    case .commitActive: try await CommitRun(scene).active()
+    case .commitIntermediate: try await CommitRun(scene).intermediate()
+    }
+  }
+
+  /// Writes of all kinds, with a flush now and then.
+  private func write(
+    _ guest: CrashGuest, _ generator: inout SeededGenerator, rounds: Int
+  ) throws {
+    for _ in 0..<rounds {
+      for _ in 0..<3 { try writeSomething(guest, &generator) }
+      try guest.flush()
+    }
+  }
+
+  private func writeSomething(_ guest: CrashGuest, _ generator: inout SeededGenerator) throws {
+    let cluster = guest.image.clusterSize
+    let end = guest.view.bytes.count
+    // In whole sectors, as guests write: only those are said to be whole.
+    let lengths = [512, 1024, cluster, cluster + 512, cluster / 2 * 5]
+    let length = min(
+      end, (lengths.randomElement(using: &generator) ?? 0).roundedUp(to: 512))
+    let offset = Int.random(in: 0...(end - length) / 512, using: &generator) * 512
+    let aligned = min(offset.roundedDown(to: cluster), end - length)
+    switch Int.random(in: 0..<8, using: &generator) {
+    case 0:
+      try guest.writeZeroes(ByteRange(at: offset, length: length), deallocate: false)
+    case 1:
+      try guest.writeZeroes(ByteRange(at: aligned, length: length), deallocate: true)
+    case 2, 3:
+      try guest.write(generator.bytes(length), at: aligned)
+    default:
+      try guest.write(generator.bytes(length), at: offset)
+    }
+  }
+
+  private func resize(_ guest: CrashGuest, _ generator: inout SeededGenerator) throws {
+    try guest.write(generator.bytes(1024), at: guest.view.bytes.count - 1024)
+    try guest.resize(to: guest.view.size + 512)
+    try guest.resize(to: guest.view.size + 3 * guest.image.clusterSize + 512)
+    try writeSomething(guest, &generator)
+    // So far that the L1 table has to move.
+    let perTable = guest.image.clusterSize * guest.image.clusterSize / 8
+    try guest.resize(to: (guest.view.size / perTable + 2) * perTable)
+    try write(guest, &generator, rounds: 1)
+  }
+
+  private func empty(_ guest: CrashGuest, _ generator: inout SeededGenerator) throws {
+    if self == .reset {
+      try guest.makeEmpty(.reset, atOnce: true)
+    } else {
+      try guest.makeEmpty(.discard, atOnce: false)
+    }
+    try write(guest, &generator, rounds: 1)
+  }
+
+  private func link(_ guest: CrashGuest) throws {
+    let cluster = guest.image.clusterSize
+    guard let old = guest.image.backingLink else { return }
+    // The same file by other names: the chain stays, wherever the power fails. The format goes with
+    // the name.
+    let longer = String(repeating: "./", count: cluster > 512 ? 250 : 20) + old.name
+    var last = old
+    for (name, format) in [(longer, "raw"), ("./" + old.name, "qcow2"), (longer, "qcow2")] {
+      let next = BackingLink(name: name, format: format)
+      var expected = CrashExpectation(views: [guest.scene.top: [guest.view]])
+      expected.links = [guest.scene.top: [last, next]]
+      guest.scene.expect(expected)
+      try guest.image.setBackingLink(next)
+      expected.links = [guest.scene.top: [next]]
+      guest.scene.expect(expected)
+      last = next
+    }
+  }
+}

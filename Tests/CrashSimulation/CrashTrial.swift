@@ -1,0 +1,69 @@
+package import ImageFormats
+package import TestSupport
+
+/// One operation on one layout, and all the states in which it can be interrupted.
+///
+/// Isolation: value.
+package struct CrashTrial: Sendable {
+  /// What came of it.
+  package struct Outcome: Sendable {
+    /// Different states.
+    package var states = 0
+    package var badViews = 0
+    package var checkErrors = 0
+    /// The first faults, in words.
+    package var faults: [String] = []
+    /// States that `qemu-img` judged too.
+    package var judgedByQemu = 0
+    /// Flushes in the log.
+    package var flushes = 0
+    /// Whether the operation came to its end.
+    package var failure: String?
+
+    package var isBad: Bool { badViews + checkErrors > 0 || failure != nil }
+  }
+
+  package var layout: CrashLayout
+  package var operation: CrashOperation
+  package var effort = CrashSimulator.Effort()
+  package var elided: FlushPoint?
+  /// Whether to stop at the first bad state.
+  package var stopsEarly = false
+  /// One state in so many goes through `qemu-img`; 0 for none.
+  package var qemuShare = 100
+
+  /// A trial with all defaults.
+  package init(_ layout: CrashLayout, _ operation: CrashOperation) {
+    self.layout = layout
+    self.operation = operation
+  }
+
+  /// Runs it.
+  package func run() async throws -> Outcome {
+    let scene = CrashScene(try layout.build(), eliding: elided)
+    var outcome = Outcome()
+    do {
+      try await operation.run(in: scene, seed: effort.seed)
+    } catch {
+      // A flush that is missing may show in the operation itself.
+      outcome.failure = "\(error)"
+    }
+    outcome.flushes = scene.log.entries.count { $0.event == .flushed }
+    let judge = CrashJudge(scene, qemuShare: qemuShare)
+    var simulator = CrashSimulator(
+      zip(scene.names, scene.initial).map { ($0, $1) }, scene.log.entries, effort
+    ) { state in
+      do throws(CrashOracle.Fault) {
+        try judge.judge(state, &outcome)
+      } catch {
+        if case .view = error { outcome.badViews += 1 } else { outcome.checkErrors += 1 }
+        if outcome.faults.count < 3 { outcome.faults.append("after \(state.position): \(error)") }
+        return !stopsEarly
+      }
+      return true
+    }
+    simulator.run(borders: Set(scene.expectations.map(\.position)))
+    outcome.states = simulator.distinct.count
+    return outcome
+  }
+}

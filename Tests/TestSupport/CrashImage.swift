@@ -1,0 +1,133 @@
+package import BlockCore
+
+/// The bytes of a file as a power loss may leave them: pages that are shared between states, and a
+/// hash that is kept up with every change.
+///
+/// Isolation: value.
+package struct CrashImage: Sendable {
+  /// The unit in which bytes are shared and hashed.
+  package static let pageSize = 4096
+
+  private final class Page: Sendable {
+    let bytes: [UInt8]
+    let hash: UInt64
+
+    /// nil for zeros, so that a page that was zeroed and one that never was are the same.
+    init?(_ bytes: [UInt8]) {
+      guard !bytes.withBytes({ $0.isAllZero }) else { return nil }
+      self.bytes = bytes
+      hash = bytes.withBytes { span in
+        var hash: UInt64 = 0x9e37_79b9_7f4a_7c15
+        for offset in stride(from: 0, to: span.byteCount, by: 8) {
+          hash = (hash ^ span.bigEndian(at: offset)) &* 0xff51_afd7_ed55_8ccd
+          hash ^= hash >> 29
+        }
+        return hash
+      }
+    }
+  }
+
+  private var pages: [Page?] = []
+  private var sum: UInt64 = 0
+  /// Its length in bytes.
+  package private(set) var size = 0
+
+  /// An empty file.
+  package init() {}
+
+  /// A file of these bytes.
+  package init(_ bytes: [UInt8]) { write(bytes[...], at: 0) }
+
+  /// Equal for equal files.
+  package var hash: UInt64 { sum ^ CrashImage.mix(UInt64(size) ^ 0x5151_5151) }
+
+  /// All its bytes.
+  package var bytes: [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: size)
+    bytes.withMutableBytes { _ = read(into: &$0, at: 0) }
+    return bytes
+  }
+
+  /// Fills `target`, zeros past the end. Returns how many bytes lie before the end.
+  package func read(into target: inout MutableRawSpan, at offset: Int) -> Int {
+    target.zero()
+    let count = max(0, min(target.byteCount, size - offset))
+    for (index, part, start) in CrashImage.pieces(at: offset, count: count) {
+      guard index < pages.count, let page = pages[index] else { continue }
+      page.bytes.withBytes { target.copy($0.extracting(part), at: start) }
+    }
+    return count
+  }
+
+  /// Writes `bytes`, and grows where needed.
+  package mutating func write(_ bytes: ArraySlice<UInt8>, at offset: Int) {
+    for (index, part, start) in CrashImage.pieces(at: offset, count: bytes.count) {
+      let first = bytes.startIndex + start
+      change(index) { $0.replaceSubrange(part, with: bytes[first..<first + part.count]) }
+    }
+    size = max(size, offset + bytes.count)
+  }
+
+  /// Makes `range` read zero; grows up to its end.
+  package mutating func zero(_ range: ByteRange) {
+    clear(range)
+    size = max(size, range.upper)
+  }
+
+  /// Makes what lies inside the file of `range` read zero.
+  package mutating func punch(_ range: ByteRange) {
+    clear(range.intersection(ByteRange(at: 0, length: size)))
+  }
+
+  /// Sets the length; what comes in reads zero.
+  package mutating func truncate(to newSize: Int) {
+    if newSize < size { clear(ByteRange(from: newSize, to: size)) }
+    size = newSize
+  }
+
+  private mutating func clear(_ range: ByteRange) {
+    for (index, part, _) in CrashImage.pieces(at: range.lower, count: range.length) {
+      guard index < pages.count, pages[index] != nil else { continue }
+      change(index) { $0.replaceSubrange(part, with: repeatElement(0, count: part.count)) }
+    }
+  }
+
+  private mutating func change(_ index: Int, _ body: (inout [UInt8]) -> Void) {
+    if index >= pages.count {
+      pages.append(contentsOf: repeatElement(nil, count: index + 1 - pages.count))
+    }
+    var bytes = pages[index]?.bytes ?? CrashImage.zeroPage
+    body(&bytes)
+    sum ^= CrashImage.place(pages[index], index)
+    pages[index] = Page(bytes)
+    sum ^= CrashImage.place(pages[index], index)
+  }
+
+  private static let zeroPage = [UInt8](repeating: 0, count: pageSize)
+
+  private static func place(_ page: Page?, _ index: Int) -> UInt64 {
+    guard let page else { return 0 }
+    return mix(page.hash &+ UInt64(index) &* 0x9e37_79b9_7f4a_7c15)
+  }
+
+  /// Spreads a word's bits over all of it.
+  package static func mix(_ word: UInt64) -> UInt64 {
+    var word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+    return word ^ (word >> 31)
+  }
+
+  /// The pages of a range: which, the bytes inside it, and where they begin in the range.
+  private static func pieces(
+    at offset: Int, count: Int
+  ) -> some Sequence<(index: Int, part: Range<Int>, start: Int)> {
+    sequence(state: 0) { done in
+      guard done < count else { return nil }
+      let position = offset + done
+      let first = position % pageSize
+      let length = min(pageSize - first, count - done)
+      defer { done += length }
+      return (position / pageSize, first..<first + length, done)
+    }
+  }
+}

@@ -1,0 +1,214 @@
+import BlockCore
+
+/// A check of a qcow2 file's refcounts, COPIED flags and offsets, as small as it can be and without
+/// a line of the engine: what is counted, against what the refcount blocks say.
+///
+/// It judges as `qemu-img check` does: too low a count or a wrong flag is an error, too high a count
+/// a leak.
+///
+/// Isolation: value.
+package struct RefcountCheck: Sendable {
+  /// What is wrong, in words; empty for a sound image.
+  package private(set) var errors: [String] = []
+  /// Clusters that count as used more often than they are.
+  package private(set) var leaks = 0
+
+  private let bytes: [UInt8]
+  private let clusterBits: Int
+  private var refcountOrder = 4
+  private var table: [UInt64] = []
+  private var references: [UInt64]
+
+  private static let offsetMask: UInt64 = 0x00ff_ffff_ffff_fe00
+  private static let copied: UInt64 = 1 << 63
+
+  /// Checks the file of these bytes.
+  package init(_ bytes: [UInt8]) {
+    self.bytes = bytes
+    let isImage = bytes.count >= 104 && RefcountCheck.word32(bytes, 0) == 0x5146_49fb
+    clusterBits = isImage ? Int(RefcountCheck.word32(bytes, 20)) : 0
+    references = []
+    guard isImage, (9...21).contains(clusterBits) else {
+      errors.append("no qcow2 header")
+      return
+    }
+    references = [UInt64](
+      repeating: 0, count: bytes.count.dividedRoundingUp(by: 1 << clusterBits))
+    let isVersion3 = word32(4) >= 3
+    if isVersion3 {
+      refcountOrder = Int(min(6, word32(96)))
+      if word(72) & 3 != 0 { errors.append("dirty or corrupt bit") }
+    }
+    readTable()
+    countAll()
+    if isVersion3 || word32(4) == 2 { countBitmaps(from: isVersion3 ? Int(word32(100)) : 72) }
+    compare()
+  }
+
+  // MARK: What is referenced
+
+  private mutating func readTable() {
+    let (offset, clusters) = (Int(word(48)), Int(word32(56)))
+    let count = (clusters << clusterBits) / 8
+    table = words(at: offset, count: count, "refcount table")
+    reference(offset, bytes: clusters << clusterBits, "refcount table")
+    for entry in table where entry != 0 {
+      reference(Int(entry & ~511), bytes: 1 << clusterBits, "refcount block")
+    }
+  }
+
+  private mutating func countAll() {
+    reference(0, bytes: 1, "header")
+    countTree(l1: Int(word(40)), entries: Int(word32(36)), isActive: true)
+    var position = Int(word(64))
+    let start = position
+    for _ in 0..<Int(word32(60)) {
+      guard position + 40 <= bytes.count else {
+        return errors.append("snapshot table past the end")
+      }
+      countTree(l1: Int(word(position)), entries: Int(word32(position + 8)), isActive: false)
+      let lengths = word32(position + 12)
+      let extra = Int(word32(position + 36))
+      position += (40 + extra + Int(lengths >> 16) + Int(lengths & 0xffff)).roundedUp(to: 8)
+    }
+    if position > start { reference(start, bytes: position - start, "snapshot table") }
+  }
+
+  private mutating func countTree(l1 offset: Int, entries: Int, isActive: Bool) {
+    guard entries > 0 else { return }
+    reference(offset, bytes: entries * 8, "L1 table")
+    for (index, entry) in words(at: offset, count: entries, "L1 table").enumerated()
+    where entry != 0 {
+      let table = Int(entry & RefcountCheck.offsetMask)
+      reference(table, bytes: 1 << clusterBits, "L2 table of L1 entry \(index)")
+      if isActive { checkFlag(entry, table, "L1 entry \(index)") }
+      for entry in words(at: table, count: (1 << clusterBits) / 8, "L2 table") where entry != 0 {
+        countCluster(entry, isActive: isActive)
+      }
+    }
+  }
+
+  private mutating func countCluster(_ entry: UInt64, isActive: Bool) {
+    if entry & 1 << 62 != 0 {
+      let bits = UInt64(62 - (clusterBits - 8))
+      let offset = Int(entry & (1 << bits - 1))
+      let sectors = Int((entry & (1 << 62 - 1)) >> bits) + 1
+      let first = offset >> clusterBits
+      let last = ((offset & ~511) + sectors * 512 - 1) >> clusterBits
+      for cluster in first...last { add(cluster, "compressed cluster") }
+      return
+    }
+    let offset = Int(entry & RefcountCheck.offsetMask)
+    guard offset != 0 else { return }
+    reference(offset, bytes: 1 << clusterBits, "data cluster")
+    if isActive { checkFlag(entry, offset, "L2 entry") }
+  }
+
+  private mutating func countBitmaps(from start: Int) {
+    var position = start
+    while position + 8 <= bytes.count, word32(position) != 0 {
+      let length = Int(word32(position + 4))
+      if word32(position) == 0x2385_2875 {
+        countDirectory(
+          at: Int(word(position + 24)), bytes: Int(word(position + 16)),
+          count: Int(word32(position + 8)))
+      }
+      position += 8 + length.roundedUp(to: 8)
+    }
+  }
+
+  private mutating func countDirectory(at start: Int, bytes length: Int, count: Int) {
+    reference(start, bytes: length, "bitmap directory")
+    var position = start
+    for _ in 0..<count where position + 24 <= bytes.count {
+      let (table, entries) = (Int(word(position)), Int(word32(position + 8)))
+      reference(table, bytes: entries * 8, "bitmap table")
+      for entry in words(at: table, count: entries, "bitmap table") where entry > 1 {
+        reference(
+          Int(entry & RefcountCheck.offsetMask), bytes: 1 << clusterBits, "bitmap data")
+      }
+      let nameLength = Int(word32(position + 16) & 0xffff)
+      position += (24 + nameLength + Int(word32(position + 20))).roundedUp(to: 8)
+    }
+  }
+
+  private mutating func reference(_ offset: Int, bytes length: Int, _ what: String) {
+    guard offset & (1 << clusterBits - 1) == 0 else {
+      return errors.append("\(what) at \(offset) is not aligned")
+    }
+    guard offset < bytes.count, length <= 64 << 20 else {
+      return errors.append("\(what) at \(offset) lies past the end")
+    }
+    for cluster in offset >> clusterBits...(offset + max(1, length) - 1) >> clusterBits {
+      add(cluster, what)
+    }
+  }
+
+  private mutating func add(_ cluster: Int, _ what: String) {
+    guard cluster < references.count else { return }
+    references[cluster] += 1
+    if refcount(of: cluster) == 0 {
+      errors.append("\(what) in cluster \(cluster), whose refcount is 0")
+    }
+  }
+
+  private mutating func checkFlag(_ entry: UInt64, _ offset: Int, _ what: String) {
+    let count = refcount(of: offset >> clusterBits)
+    if (entry & RefcountCheck.copied != 0) != (count == 1) {
+      errors.append("COPIED flag of \(what), cluster \(offset >> clusterBits), refcount \(count)")
+    }
+  }
+
+  // MARK: What is counted
+
+  private func refcount(of cluster: Int) -> UInt64 {
+    let perBlock = (8 << clusterBits) >> refcountOrder
+    guard cluster / perBlock < table.count else { return 0 }
+    let block = Int(table[cluster / perBlock] & ~511)
+    guard block != 0, block < bytes.count else { return 0 }
+    let index = cluster % perBlock
+    if refcountOrder < 3 {
+      let perByte = 8 >> refcountOrder
+      let offset = block + index / perByte
+      guard offset < bytes.count else { return 0 }
+      let shifted = bytes[offset] >> UInt8((index % perByte) << refcountOrder)
+      return UInt64(shifted) & (1 << UInt64(1 << refcountOrder) - 1)
+    }
+    let width = 1 << (refcountOrder - 3)
+    let offset = block + index * width
+    guard offset + width <= bytes.count else { return 0 }
+    return bytes[offset..<offset + width].reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
+  private mutating func compare() {
+    for (cluster, references) in references.enumerated() {
+      let count = refcount(of: cluster)
+      if count < references {
+        errors.append("cluster \(cluster): refcount \(count), \(references) references")
+      } else if count > references {
+        leaks += 1
+      }
+    }
+  }
+
+  // MARK: Bytes
+
+  private func word(_ offset: Int) -> UInt64 {
+    guard offset >= 0, offset + 8 <= bytes.count else { return 0 }
+    return bytes.withBytes { $0.bigEndian(at: offset) }
+  }
+  private func word32(_ offset: Int) -> UInt32 { RefcountCheck.word32(bytes, offset) }
+  private static func word32(_ bytes: [UInt8], _ offset: Int) -> UInt32 {
+    guard offset >= 0, offset + 4 <= bytes.count else { return 0 }
+    return bytes.withBytes { $0.bigEndian(at: offset) }
+  }
+
+  /// Words of a table; what lies past the end of the file is an error, and zero.
+  private mutating func words(at offset: Int, count: Int, _ what: String) -> [UInt64] {
+    guard offset >= 0, count <= 8 << 20, offset + count * 8 <= bytes.count else {
+      errors.append("\(what) at \(offset) lies past the end")
+      return []
+    }
+    return bytes.withBytes { span in (0..<count).map { span.bigEndian(at: offset + $0 * 8) } }
+  }
+}
