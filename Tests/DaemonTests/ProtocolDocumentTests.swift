@@ -5,7 +5,9 @@ import TestSupport
 import Testing
 
 /// Commands that QEMU does not have, besides those whose names begin with `x-`.
-private let extensions: Set = ["block-make-empty", "job-wait", "job-complete-sync"]
+private let extensions: Set = [
+  "block-make-empty", "block-check", "job-wait", "job-complete-sync",
+]
 
 /// Names in the examples that are not commands, for the error they get.
 private let unknownOnPurpose: Set = ["nope"]
@@ -94,7 +96,9 @@ func answersAreDocumented() throws {
     try document.check(members: event.reachableMembers, in: event.name)
   }
   try document.check(members: CommitResult.reachableMembers, in: BlockCommit.name)
-  for name in (ChecksumResult.reachableMembers + CompareResult.reachableMembers).map(\.name) {
+  let results =
+    ChecksumResult.reachableMembers + CompareResult.reachableMembers + ImageCheck.reachableMembers
+  for name in results.map(\.name) {
     #expect(document.names.contains(name), "\(name)")
   }
   for member in QMPErrorDetail.reachableMembers {

@@ -9,9 +9,9 @@ struct CheckDamageTests {
   /// One way to damage an image, by name.
   struct Damage: CustomTestStringConvertible, Sendable {
     let testDescription: String
-    let apply: @Sendable (inout PokedImage) -> Void
+    let apply: @Sendable (inout DamagedImage) -> Void
 
-    init(_ name: String, _ apply: @escaping @Sendable (inout PokedImage) -> Void) {
+    init(_ name: String, _ apply: @escaping @Sendable (inout DamagedImage) -> Void) {
       testDescription = name
       self.apply = apply
     }

@@ -40,8 +40,8 @@ struct CheckStage {
   func bytes() throws -> [UInt8] { try directory.read("image.qcow2") }
 
   /// Changes the image's bytes behind everybody's back.
-  func poke(_ change: (inout PokedImage) throws -> Void) throws {
-    var image = PokedImage(bytes: try bytes())
+  func poke(_ change: (inout DamagedImage) throws -> Void) throws {
+    var image = DamagedImage(bytes: try bytes())
     try change(&image)
     try directory.write(image.bytes, to: "image.qcow2")
   }
@@ -100,7 +100,7 @@ extension CheckResult {
 /// The bytes of an image, to be damaged field by field.
 ///
 /// Isolation: value.
-struct PokedImage {
+struct DamagedImage {
   var bytes: [UInt8]
 
   func word(_ offset: Int) -> UInt64 { bytes.withBytes { $0.bigEndian(at: offset) } }

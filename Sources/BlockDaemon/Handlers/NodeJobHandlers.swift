@@ -7,8 +7,9 @@ import ImageFormats
 import QMP
 
 extension CommandDispatcher {
-  /// The jobs on a guest's view that our client starts.
+  /// The jobs on one image or on a guest's view that our client starts.
   func addNodeJobHandlers(_ services: DaemonServices) {
+    addCheckHandlers(services)
     on(BlockWrite.self) { (call) async throws(QMPError) in
       try await services.startWrite(call)
       return EmptyReply()

@@ -74,6 +74,7 @@ extension JobSnapshot {
           $0.equal = result.firstDifference == nil
           $0.offset = result.firstDifference
         }.wire : nil
+    case .check: result.check?.wire.wire
     case .makeEmpty, .create, .write: nil
     }
   }
@@ -108,6 +109,7 @@ extension BlockJobs.JobType {
     case .write: .write
     case .checksum: .checksum
     case .compare: .compare
+    case .check: .check
     }
   }
 }

@@ -46,6 +46,7 @@ package enum JobType: String, Sendable, CaseIterable {
   case write
   case checksum
   case compare
+  case check
 
   /// Whether it works on one device: then the `block-job-` commands know it, and BLOCK_JOB_ events
   /// tell of it. The others have JOB_STATUS_CHANGE alone.

@@ -25,6 +25,8 @@ package enum JobPhase: String, Sendable, CaseIterable {
   case transfer
   /// An image is made.
   case create
+  /// An image's metadata are checked, or repaired.
+  case check
 }
 
 /// The facts about a job that a journal keeps.

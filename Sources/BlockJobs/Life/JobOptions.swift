@@ -1,4 +1,5 @@
 package import BlockCore
+package import ImageFormats
 
 /// What every job can be told when it starts.
 ///
@@ -36,6 +37,8 @@ package struct JobResult: Hashable, Sendable {
   package var checksum: String?
   /// Where two disks differ first; nil where they do not.
   package var firstDifference: Int?
+  /// What a check found.
+  package var check: CheckResult?
 
   package init() {}
 }

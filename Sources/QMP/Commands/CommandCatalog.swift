@@ -14,7 +14,7 @@ package enum CommandCatalog {
     BlockJobComplete.self, BlockJobFinalize.self, BlockJobDismiss.self, BlockJobSetSpeed.self,
     JobCompleteSync.self, JobWait.self,
     NodeInfoQuery.self, NodeMapQuery.self,
-    BlockWrite.self, BlockChecksum.self, BlockCompare.self,
+    BlockWrite.self, BlockChecksum.self, BlockCompare.self, BlockCheck.self,
   ]
 
   /// The answer of `query-commands`.

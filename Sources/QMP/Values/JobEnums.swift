@@ -16,6 +16,8 @@ package enum JobType: String, WireEnum {
   case checksum
   /// Compares what guests of two nodes see.
   case compare
+  /// Checks an image's metadata, and may repair them.
+  case check
 }
 
 /// Whether a job's I/O works.

@@ -1,0 +1,93 @@
+import ArgumentParser
+import JSONValue
+import QMP
+import QMPClient
+
+/// `check`: what `qemu-img check` does, with its words and its exit codes: 0 sound, 1 not checked,
+/// 2 damaged, 3 leaks only, 63 a format that has nothing to check.
+struct Check: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Checks an image's metadata, and repairs them if told to.")
+
+  /// The forms of the answer.
+  enum Form: String, ExpressibleByArgument { case human, json }
+
+  @OptionGroup var connection: ConnectionOptions
+
+  @Option(
+    name: [.customShort("f"), .customLong("format")],
+    help: "The image's format. Without it the image must be qcow2.")
+  var format: String?
+
+  @Option(
+    name: [.customShort("r"), .long],
+    help: "leaks: free what nothing uses. all: also make refcounts and flags right.")
+  var repair: BlockCheck.Fix?
+
+  @Option(help: "human or json.")
+  var output = Form.human
+
+  @Flag(name: [.customShort("p"), .customLong("progress")], help: "Show how far it is.")
+  var progress = false
+
+  @Flag(name: [.customShort("q"), .customLong("quiet")], help: "Say nothing but errors.")
+  var quiet = false
+
+  @Argument(help: "The image.")
+  var file: String
+
+  func run() throws {
+    try connection.withSession { session in
+      let result = try check(in: session)
+      if !session.isJSON {
+        for finding in result.findings { StandardStream.errors.line(finding) }
+        if !quiet { StandardStream.output.write(text(of: result)) }
+      }
+      if result.checkErrors > 0 { throw Failure("Check failed") }
+      if result.corruptions > 0 { throw ExitCode(2) }
+      if result.leaks > 0 { throw ExitCode(3) }
+    }
+  }
+
+  private func check(in session: Session) throws -> ImageCheck {
+    let image = try ImageFile(checking: file, format)
+    var run = JobRun(
+      session: session, id: uniqueName("check"),
+      display: ProgressDisplay(
+        isJSON: session.isJSON, progress: progress, quiet: quiet || output == .json))
+    let command = BlockCheck {
+      $0.node = image.nodeName
+      $0.fix = repair ?? .none
+      $0.jobID = run.id
+      $0.ownNodes = [image.nodeName]
+    }
+    let outcome: JobOutcome
+    do {
+      outcome = try run.run([image], QMPRequest(command))
+    } catch QMPClientError.refused(let refusal)
+      where refusal.message == BlockCheck.unsupportedFormat
+    {
+      throw Failure(refusal.message, status: 63)
+    }
+    if let error = outcome.error { throw Failure("Check failed: \(error)") }
+    guard let found = outcome.result else { throw Failure("qblockd does not say what it found") }
+    return try ImageCheck(wire: found, at: .reply)
+  }
+
+  private func text(of result: ImageCheck) -> String {
+    switch output {
+    case .human: CheckText.human(result)
+    case .json: CheckText.json(result, file: file, format: ImageFormat.qcow2.rawValue)
+    }
+  }
+}
+
+extension BlockCheck.Fix: ExpressibleByArgument {
+  /// What can be asked for by name; no repair is asked for by saying nothing.
+  static var allValueStrings: [String] { [leaks.rawValue, all.rawValue] }
+
+  init?(argument: String) {
+    guard BlockCheck.Fix.allValueStrings.contains(argument) else { return nil }
+    self.init(rawValue: argument)
+  }
+}
