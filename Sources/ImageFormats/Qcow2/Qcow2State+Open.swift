@@ -31,6 +31,7 @@ extension Qcow2State {
     l2 = TableCache(.l2Table, sliceBytes: slice, bytes: cacheBytes / 2)
     refblocks = TableCache(.refcountBlock, sliceBytes: slice, bytes: cacheBytes / 2)
     highWater = io.storage.traits.isDevice ? Int.max : fileEnd
+    readOnlyReason = header.refcountFault
     noteTables()
   }
 

@@ -5,8 +5,8 @@ import BlockCore
 ///
 /// Isolation: value.
 struct BackingLinkChange: Hashable, Sendable {
-  /// The name's bytes and where they go, to be written and flushed first; nil where they lie in the
-  /// first sector, or there is none.
+  /// The part of the name that lies past the first sector, to be written and flushed first; nil
+  /// where there is none.
   var nameWrite: (offset: Int, bytes: [UInt8])?
   /// The first sector, to be written in one piece.
   var sector: [UInt8]
@@ -28,6 +28,10 @@ struct BackingLinkChange: Hashable, Sendable {
         .outOfRange,
         "The backing file's name has \(name.count) bytes; a header holds at most 1023", file: file)
     }
+    guard header.headerLength <= BackingLinkChange.sectorBytes else {
+      throw BlockError(
+        .unsupported, "The header extensions begin beyond the first sector", file: file)
+    }
     var next = header
     next.extensions = try BackingLinkChange.extensions(
       header, cluster: cluster, format: link?.format, file: file)
@@ -40,7 +44,10 @@ struct BackingLinkChange: Hashable, Sendable {
     next.backingNameBytes = name
     self.header = next
     sector = BackingLinkChange.sector(next, cluster: cluster)
-    if place.upper > sector.count, !name.isEmpty { nameWrite = (place.lower, name) }
+    if place.upper > sector.count, !name.isEmpty {
+      let lower = max(place.lower, sector.count)
+      nameWrite = (lower, Array(name[(lower - place.lower)...]))
+    }
   }
 
   static func == (a: Self, b: Self) -> Bool {
@@ -78,16 +85,17 @@ struct BackingLinkChange: Hashable, Sendable {
     return bytes[(sectorBytes - header.headerLength)...] == cluster[sectorBytes..<end]
   }
 
-  /// A place for the name that neither the old name nor the extensions, old or new, use. In the
-  /// first sector it may also lie on the old name, since all changes at once.
+  /// A place for the name behind the new extensions. What lies past the first sector is written
+  /// before the switch, so it must not touch the old extensions or the old name.
   private static func place(
     _ count: Int, after used: Int, oldEnd: Int, oldName: ByteRange, clusterSize: Int, file: String
   ) throws(BlockError) -> ByteRange {
-    if used + count <= min(sectorBytes, clusterSize) { return ByteRange(at: used, length: count) }
-    let start = max(used, oldEnd, sectorBytes)
-    for candidate in [start, max(start, oldName.upper)] where candidate + count <= clusterSize {
-      let place = ByteRange(at: candidate, length: count)
-      if !place.overlaps(oldName) { return place }
+    let inUse = [ByteRange(from: 0, to: oldEnd), oldName]
+    for start in [used, max(used, oldEnd), max(used, oldName.upper), clusterSize - count]
+    where start >= used && start + count <= clusterSize {
+      let place = ByteRange(at: start, length: count)
+      let early = ByteRange(from: max(start, sectorBytes), to: max(place.upper, sectorBytes))
+      if !inUse.contains(where: early.overlaps) { return place }
     }
     throw BlockError(
       .outOfRange,
@@ -106,9 +114,10 @@ struct BackingLinkChange: Hashable, Sendable {
       $0.setBigEndian(UInt64(header.backingName.lower), at: 8)
       $0.setBigEndian(UInt32(header.backingName.length), at: 16)
     }
-    let name = header.backingName
-    if !name.isEmpty, name.upper <= sector.count {
-      sector.replaceSubrange(name.lower..<name.upper, with: header.backingNameBytes)
+    let name = header.backingName.intersection(ByteRange(at: 0, length: sector.count))
+    if !name.isEmpty {
+      sector.replaceSubrange(
+        name.lower..<name.upper, with: header.backingNameBytes.prefix(name.length))
     }
     return sector
   }

@@ -32,8 +32,16 @@ extension Qcow2Header {
     size = try reader.size()
     try reader.requireNoEncryption()
     (l1Entries, l1Offset) = try reader.l1Table(size: size, geometry, fileSize: fileSize)
-    (refcountTableOffset, refcountTableClusters) = try reader.refcountTable(
-      geometry, fileSize: fileSize)
+    refcountTableClusters = try reader.refcountTableClusters(geometry)
+    do {
+      refcountTableOffset = try reader.refcountTableOffset(
+        clusters: refcountTableClusters, geometry, fileSize: fileSize)
+    } catch {
+      // Reading needs no refcounts.
+      refcountTableOffset = 0
+      refcountTableClusters = 0
+      refcountFault = error
+    }
     (snapshotCount, snapshotsOffset) = try reader.snapshots(geometry, fileSize: fileSize)
     let name = try reader.backingName(headerLength: headerLength, geometry)
     backingName = name
@@ -189,21 +197,22 @@ private struct HeaderReader {
     )
   }
 
-  func refcountTable(
-    _ geometry: ClusterGeometry, fileSize: Int
-  ) throws(BlockError) -> (Int, Int) {
+  func refcountTableClusters(_ geometry: ClusterGeometry) throws(BlockError) -> Int {
     let clusters = try field("refcount_table_clusters", UInt32.self, at: 56)
     guard clusters > 0 else { throw invalid("refcount_table_clusters", clusters, "is 0", at: 56) }
     guard Int(clusters) <= max(1, Limits.refcountTableBytes >> geometry.clusterBits) else {
       throw invalid("refcount_table_clusters", clusters, "is above the limit of 8 MiB", at: 56)
     }
-    let offset: UInt64 = try field("refcount_table_offset", at: 48)
-    return (
-      try table(
-        "refcount_table_offset", offset: offset, bytes: Int(clusters) << geometry.clusterBits,
-        geometry, fileSize: fileSize.roundedUp(to: geometry.clusterSize), at: 48),
-      Int(clusters)
-    )
+    return Int(clusters)
+  }
+
+  func refcountTableOffset(
+    clusters: Int, _ geometry: ClusterGeometry, fileSize: Int
+  ) throws(BlockError) -> Int {
+    try table(
+      "refcount_table_offset", offset: try field("refcount_table_offset", at: 48),
+      bytes: clusters << geometry.clusterBits, geometry,
+      fileSize: fileSize.roundedUp(to: geometry.clusterSize), at: 48)
   }
 
   func snapshots(
@@ -233,9 +242,8 @@ private struct HeaderReader {
     guard Int(length) <= Limits.backingNameBytes else {
       throw invalid("backing_file_size", length, "is above 1023", at: 16)
     }
-    guard offset >= UInt64(headerLength),
-      offset <= UInt64(geometry.clusterSize - Int(length)),
-      Int(offset) + Int(length) <= bytes.count
+    let end = min(bytes.count, geometry.clusterSize)
+    guard offset >= UInt64(headerLength), offset <= UInt64(end), Int(length) <= end - Int(offset)
     else {
       throw invalid(
         "backing_file_offset", offset, "with \(length) bytes lies outside the first cluster", at: 8)

@@ -25,6 +25,9 @@ package struct Qcow2Header: Hashable, Sendable {
   package var refcountTableOffset: Int
   /// "Number of clusters that the refcount table occupies."
   package var refcountTableClusters: Int
+  /// Why there is no refcount table where the header says: then the image can only be read, and
+  /// the two fields above are 0.
+  package var refcountFault: BlockError?
   /// "Number of snapshots contained in the image", and where their table starts.
   package var snapshotCount: Int
   package var snapshotsOffset: Int
