@@ -10,6 +10,8 @@ final class CrashGuest {
   let image: Qcow2Image
   let beneath: LayeredView?
   private(set) var view: CrashView
+  /// What a bitmap in the image tells of, until its mark is gone.
+  private let marked: CrashView?
 
   /// A guest of the scene's top.
   init(_ scene: CrashScene) throws {
@@ -21,12 +23,15 @@ final class CrashGuest {
     }
     beneath = layers.isEmpty ? nil : LayeredView(layers[...])
     view = try scene.view(scene.top)
+    marked = scene.isVersion3 ? view : nil
     expect([view])
   }
 
   /// Whole disks of which one must be seen.
   func expect(_ views: [CrashView]) {
-    scene.expect(CrashExpectation(views: [scene.top: views]))
+    var expected = CrashExpectation(views: [scene.top: views])
+    expected.unchanged[scene.top] = marked
+    scene.expect(expected)
   }
 
   func write(_ bytes: [UInt8], at offset: Int) throws {
@@ -73,6 +78,7 @@ final class CrashGuest {
     view = after
     var expected = CrashExpectation(views: [scene.top: [view]])
     expected.empty = [scene.top]
+    expected.longest[scene.top] = scene.length(scene.top)
     scene.expect(expected)
   }
 }

@@ -22,6 +22,8 @@ final class CrashJudge {
     guard let expected = scene.expectation(at: state.position) else { return }
     let oracle = CrashOracle(scene.names, state.images)
     try oracle.judge(expected)
+    // Before an image is made, or after it has gone, nobody uses it.
+    guard expected.views[scene.top] != nil else { return }
     if state.hash % CrashJudge.useShare == 0 { try oracle.use(scene.top) }
     if qemuShare > 0, state.hash / 64 % UInt64(qemuShare) == 0 {
       outcome.judgedByQemu += 1
@@ -35,8 +37,9 @@ final class CrashJudge {
     do {
       let directory = try self.directory ?? TemporaryDirectory()
       self.directory = directory
-      for (name, image) in zip(scene.names, state.images) {
+      for (index, (name, image)) in zip(scene.names, state.images).enumerated() {
         try directory.write(image.bytes, to: name)
+        if image.hash == scene.initial[index].hash { continue }
         // A leak (3) is allowed.
         let check = try QemuTools.img("check", "-q", "-f", "qcow2", directory.file(name))
         guard [0, 3].contains(check.status) || expected.unneeded.contains(name) else {

@@ -19,6 +19,8 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     case compressed
     /// The top has an internal snapshot.
     case snapshot
+    /// The top has a persistent bitmap.
+    case bitmap
     /// The base is shorter than the others.
     case shortBase = "short-base"
     /// The base is longer than the others.
@@ -56,7 +58,9 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
   /// The disk's length: some L2 tables with small clusters, some clusters with large ones.
   var diskSize: Int {
     if isLarge { return clusterSize * 4400 }
-    let size = max(40 << 10, min(clusterSize * clusterSize / 8 * 2 + clusterSize, clusterSize * 14))
+    let size = max(
+      40 << 10, min(clusterSize * clusterSize / 8 * 2 + clusterSize, max(clusterSize * 6, 56 << 10))
+    )
     return traits.contains(.oddSize) ? size + 512 : size
   }
 
@@ -77,7 +81,10 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
       try image.close()
       chain.append((name, storage.image))
       if index == depth - 1, traits.contains(.snapshot) {
-        chain[index].image = try withSnapshot(chain)
+        chain[index].image = try changed(chain, by: "snapshot", "-c", "before", "top")
+      }
+      if index == depth - 1, traits.contains(.bitmap) {
+        chain[index].image = try changed(chain, by: "bitmap", "--add", "-f", "qcow2", "top", "b")
       }
     }
     return chain
@@ -148,11 +155,14 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
 
   // MARK: What only qemu-img makes
 
-  /// The top of the chain with a snapshot.
-  private func withSnapshot(_ chain: [(name: String, image: CrashImage)]) throws -> CrashImage {
+  /// The top of the chain after `qemu-img` has run on it.
+  private func changed(
+    _ chain: [(name: String, image: CrashImage)], by command: String, _ arguments: String...
+  ) throws -> CrashImage {
     let directory = try TemporaryDirectory()
     for file in chain { try directory.write(file.image.bytes, to: file.name) }
-    let made = try QemuTools.img("snapshot", "-c", "before", directory.file("top"))
+    let words = arguments.map { $0 == "top" ? directory.file("top") : $0 }
+    let made = try QemuTools.run("qemu-img", [command] + words)
     guard made.status == 0 else { throw CrashLayoutError.tool(made.output) }
     return CrashImage(try directory.read("top"))
   }
@@ -186,7 +196,8 @@ extension CrashLayout {
     CrashLayout(512, .movedL1), CrashLayout(512, refcountBits: 64, .movedL1),
     CrashLayout(512, refcountBits: 64, .movedRefcountTable),
     CrashLayout(512, refcountBits: 64, .fullRefcountTable),
-    CrashLayout(512, .snapshot), CrashLayout(512, depth: 3), CrashLayout(512, depth: 4),
+    CrashLayout(512, .snapshot), CrashLayout(512, .bitmap), CrashLayout(512, depth: 3),
+    CrashLayout(512, depth: 4),
     CrashLayout(512, .shortBase), CrashLayout(512, .longBase),
     CrashLayout(512, refcountBits: 8, depth: 3, .movedL1), CrashLayout(512, .compressed),
     CrashLayout(512, depth: 1), CrashLayout(512, version: 2, depth: 3, .shortBase),
@@ -198,6 +209,7 @@ extension CrashLayout {
     CrashLayout(4096, refcountBits: 1, .oddSize), CrashLayout(4096, refcountBits: 2, .movedL1),
     CrashLayout(4096, refcountBits: 64, .oddSize), CrashLayout(4096, .compressed, .oddSize),
     CrashLayout(4096, version: 2, .compressed), CrashLayout(4096, .snapshot),
+    CrashLayout(4096, refcountBits: 32, .bitmap),
     CrashLayout(4096, depth: 3, .oddSize, .longBase),
     CrashLayout(4096, version: 2, depth: 4, .shortBase),
     CrashLayout(4096, depth: 3, .movedL1, .oddSize),

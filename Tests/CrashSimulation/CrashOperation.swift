@@ -6,6 +6,7 @@ import TestSupport
 ///
 /// Isolation: value.
 package enum CrashOperation: String, CaseIterable, Sendable {
+  case create
   case write
   case resize
   case reset
@@ -20,7 +21,8 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     if layout.isLarge { return [.write, .resize, .reset, .link].contains(self) }
     return switch self {
     case .write, .resize, .discard: true
-    case .reset: !layout.traits.contains(.snapshot)
+    case .create: layout.traits.isEmpty && layout.depth < 3
+    case .reset: layout.traits.isDisjoint(with: [.snapshot])
     case .link: layout.depth > 1
     case .commitActive: layout.depth > 1
     case .commitIntermediate: layout.depth > 2
@@ -31,7 +33,8 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   package func run(in scene: CrashScene, seed: UInt64) async throws {
     var generator = SeededGenerator(seed: seed)
     switch self {
-    case .write: try write(CrashGuest(scene), &generator, rounds: 4)
+    case .create: try create(scene)
+    case .write: try write(CrashGuest(scene), &generator, rounds: 5)
     case .resize: try resize(CrashGuest(scene), &generator)
     case .reset, .discard: try empty(CrashGuest(scene), &generator)
     case .link: try link(CrashGuest(scene))
@@ -40,12 +43,31 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     }
   }
 
+  /// Makes the top anew. Until that is done nobody may rely on it.
+  private func create(_ scene: CrashScene) throws {
+    let old = try scene.openQuietly(scene.names.count - 1)
+    let info = try old.info()
+    var none = CrashExpectation(views: [:])
+    none.unneeded = [scene.top]
+    scene.expect(none)
+    var options = Qcow2CreateOptions(size: info.virtualSize)
+    options.clusterSize = old.clusterSize
+    options.version = info.qcow2?.version ?? 3
+    options.refcountBits = info.qcow2?.refcountBits ?? 16
+    try Qcow2Create.create(options, on: scene.storage(scene.names.count - 1), eliding: scene.elided)
+    let zeros = [UInt8](repeating: 0, count: min(options.size, CrashView.looksAt))
+    var expected = CrashExpectation(
+      views: [scene.top: [CrashView(size: options.size, zeros)]])
+    expected.empty = [scene.top]
+    scene.expect(expected)
+  }
+
   /// Writes of all kinds, with a flush now and then.
   private func write(
     _ guest: CrashGuest, _ generator: inout SeededGenerator, rounds: Int
   ) throws {
     for _ in 0..<rounds {
-      for _ in 0..<3 { try writeSomething(guest, &generator) }
+      for _ in 0..<6 { try writeSomething(guest, &generator) }
       try guest.flush()
     }
   }

@@ -29,10 +29,12 @@ package final class CrashScene {
   /// The name of the image that the guest uses.
   package var top: String { names[names.count - 1] }
 
+  /// Whether the top has version 3's feature bits.
+  var isVersion3: Bool { initial[names.count - 1][7] == 3 }
+
   /// The image at `index`, the base being 0, on a storage that records.
-  package func open(_ index: Int, dropBitmaps: Bool = false) throws(BlockError) -> Qcow2Image {
-    try Qcow2Image.open(
-      on: storage(index), readOnly: false, dropBitmaps: dropBitmaps, eliding: elided)
+  package func open(_ index: Int) throws(BlockError) -> Qcow2Image {
+    try Qcow2Image.open(on: storage(index), readOnly: false, dropBitmaps: true, eliding: elided)
   }
 
   /// The image at `index`, to be read only.
@@ -52,6 +54,11 @@ package final class CrashScene {
   package func view(_ name: String) throws -> CrashView {
     let (size, bytes) = try oracle.view(name)
     return CrashView(size: size, bytes)
+  }
+
+  /// How long the file `name` is now.
+  package func length(_ name: String) -> Int {
+    storages.first { $0.name == name }?.image.size ?? 0
   }
 
   /// From now on this must hold.

@@ -15,8 +15,6 @@ package struct CrashTrial: Sendable {
     package var faults: [String] = []
     /// States that `qemu-img` judged too.
     package var judgedByQemu = 0
-    /// Flushes in the log.
-    package var flushes = 0
     /// Whether the operation came to its end.
     package var failure: String?
 
@@ -38,6 +36,14 @@ package struct CrashTrial: Sendable {
     self.operation = operation
   }
 
+  /// Runs the operation alone, and counts its flushes.
+  func flushes() async throws -> Int {
+    let scene = CrashScene(try layout.build(), eliding: elided)
+    // Where it fails, the log ends early.
+    try? await operation.run(in: scene, seed: effort.seed)
+    return scene.log.entries.count { $0.event == .flushed }
+  }
+
   /// Runs it.
   package func run() async throws -> Outcome {
     let scene = CrashScene(try layout.build(), eliding: elided)
@@ -48,7 +54,6 @@ package struct CrashTrial: Sendable {
       // A flush that is missing may show in the operation itself.
       outcome.failure = "\(error)"
     }
-    outcome.flushes = scene.log.entries.count { $0.event == .flushed }
     let judge = CrashJudge(scene, qemuShare: qemuShare)
     var simulator = CrashSimulator(
       zip(scene.names, scene.initial).map { ($0, $1) }, scene.log.entries, effort

@@ -7,14 +7,14 @@ package import ImageFormats
 /// Isolation: value.
 package struct CrashView: Sendable {
   /// So many bytes of a disk are looked at.
-  package static let looksAt = 1 << 20
+  package static let looksAt = 400 << 10
 
   /// The disk's length.
   package private(set) var size: Int
   /// The newest value of every byte, of at most `looksAt`.
   package private(set) var bytes: [UInt8]
   /// Older values that a sector may still have.
-  private var earlier: [Int: [ArraySlice<UInt8>]] = [:]
+  private var earlier: [Int: [[UInt8]]] = [:]
 
   /// A disk of `size` bytes that begins with `bytes`, all of it durable.
   package init(size: Int, _ bytes: [UInt8]) {
@@ -59,18 +59,25 @@ package struct CrashView: Sendable {
   /// where all is well, -1 for a wrong length.
   package func firstDifference(size: Int, _ seen: [UInt8]) -> Int? {
     guard size == self.size, seen.count == bytes.count else { return -1 }
-    if seen == bytes { return nil }
-    for start in stride(from: 0, to: bytes.count, by: 512) {
-      let part = start..<min(start + 512, bytes.count)
-      if seen[part] == bytes[part] { continue }
-      let values = earlier[start / 512] ?? []
-      if !values.contains(where: { $0.elementsEqual(seen[part]) }) { return start / 512 }
+    return seen.withBytes { seen in
+      bytes.withBytes { newest in
+        if seen.isEqual(to: newest) { return nil }
+        for start in stride(from: 0, to: newest.byteCount, by: 512) {
+          let part = start..<min(start + 512, newest.byteCount)
+          let sector = seen.extracting(part)
+          if sector.isEqual(to: newest.extracting(part)) { continue }
+          let values = earlier[start / 512] ?? []
+          if !values.contains(where: { $0.withBytes { $0.isEqual(to: sector) } }) {
+            return start / 512
+          }
+        }
+        return nil
+      }
     }
-    return nil
   }
 
-  private func value(of sector: Int) -> ArraySlice<UInt8> {
-    ArraySlice(Array(bytes[sector * 512..<min(sector * 512 + 512, bytes.count)]))
+  private func value(of sector: Int) -> [UInt8] {
+    Array(bytes[sector * 512..<min(sector * 512 + 512, bytes.count)])
   }
 }
 
@@ -86,6 +93,11 @@ package struct CrashExpectation: Sendable {
   package var empty: Set<String> = []
   /// What an image may name as its backing file, where it matters.
   package var links: [String: [BackingLink]] = [:]
+
+  /// The most bytes that a file has: somebody was told that the rest is given back.
+  package var longest: [String: Int] = [:]
+  /// What an image holds as long as a feature bit says that nobody has changed it ("autoclear").
+  package var unchanged: [String: CrashView] = [:]
 
   /// Only these views.
   package init(views: [String: [CrashView]]) { self.views = views }

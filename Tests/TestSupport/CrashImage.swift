@@ -59,6 +59,13 @@ package struct CrashImage: Sendable {
     return count
   }
 
+  /// The byte at `offset`; zero past the end.
+  package subscript(offset: Int) -> UInt8 {
+    let index = offset / CrashImage.pageSize
+    guard index < pages.count, let page = pages[index] else { return 0 }
+    return page.bytes[offset % CrashImage.pageSize]
+  }
+
   /// Writes `bytes`, and grows where needed.
   package mutating func write(_ bytes: ArraySlice<UInt8>, at offset: Int) {
     for (index, part, start) in CrashImage.pieces(at: offset, count: bytes.count) {

@@ -39,6 +39,14 @@ package struct CrashOracle: Sendable {
     for (name, views) in expected.views.sorted(by: { $0.key < $1.key }) {
       try judge(name, views, without: expected.unneeded)
     }
+    for (name, image) in zip(names, images) {
+      if let longest = expected.longest[name], image.size > longest {
+        throw .view("\(name) has \(image.size) bytes, and is said to have \(longest)")
+      }
+    }
+    for (name, view) in expected.unchanged where hasAutoclearBits(name) {
+      try judge(name, [view], without: [])
+    }
     for (name, links) in expected.links {
       let link = try open(name, without: []).first?.backingLink
       if !links.contains(where: { $0 == link }) {
@@ -60,7 +68,7 @@ package struct CrashOracle: Sendable {
   /// Checks the refcounts of every qcow2 image.
   private func check(except unneeded: Set<String>) throws(Fault) {
     for (name, image) in zip(names, images) where !unneeded.contains(name) && isQcow2(image) {
-      let check = RefcountCheck(image.bytes)
+      let check = RefcountCheck(image)
       if let error = check.errors.first { throw .check("\(name): \(error)") }
     }
   }
@@ -113,14 +121,14 @@ package struct CrashOracle: Sendable {
         throw BlockError(.corrupt, "\(name) does not read what was just written")
       }
     }
-    if let error = storage.flatMap({ RefcountCheck($0.image.bytes).errors.first }) {
+    if let error = storage.flatMap({ RefcountCheck($0.image).errors.first }) {
       throw .check("\(name), written to: \(error)")
     }
     try CrashOracle.seen { () throws(BlockError) in
       let operation = try top.makeEmpty(.auto)
       while try !operation.step() {}
     }
-    if let error = storage.flatMap({ RefcountCheck($0.image.bytes).errors.first }) {
+    if let error = storage.flatMap({ RefcountCheck($0.image).errors.first }) {
       throw .check("\(name), emptied: \(error)")
     }
   }
@@ -139,13 +147,22 @@ package struct CrashOracle: Sendable {
       let storage = CrashStorage(images[index], name: current)
       let image = try CrashOracle.seen { () throws(BlockError) -> any ImageDriver in
         isQcow2(images[index])
-          ? try Qcow2Image.open(on: storage, readOnly: !(isWritable && layers.isEmpty))
+          ? try Qcow2Image.open(
+            on: storage, readOnly: !(isWritable && layers.isEmpty),
+            dropBitmaps: true)
           : try RawImage.open(on: storage, readOnly: true)
       }
       layers.append(image)
       next = image.backingLink?.name
     }
     return layers
+  }
+
+  private func hasAutoclearBits(_ name: String) -> Bool {
+    guard let index = names.firstIndex(of: name) else { return false }
+    var bits = [UInt8](repeating: 0, count: 8)
+    bits.withMutableBytes { _ = images[index].read(into: &$0, at: 88) }
+    return bits != [UInt8](repeating: 0, count: 8)
   }
 
   private func isQcow2(_ image: CrashImage) -> Bool {

@@ -13,7 +13,7 @@ package struct RefcountCheck: Sendable {
   /// Clusters that count as used more often than they are.
   package private(set) var leaks = 0
 
-  private let bytes: [UInt8]
+  private let image: CrashImage
   private let clusterBits: Int
   private var refcountOrder = 4
   private var table: [UInt64] = []
@@ -22,18 +22,18 @@ package struct RefcountCheck: Sendable {
   private static let offsetMask: UInt64 = 0x00ff_ffff_ffff_fe00
   private static let copied: UInt64 = 1 << 63
 
-  /// Checks the file of these bytes.
-  package init(_ bytes: [UInt8]) {
-    self.bytes = bytes
-    let isImage = bytes.count >= 104 && RefcountCheck.word32(bytes, 0) == 0x5146_49fb
-    clusterBits = isImage ? Int(RefcountCheck.word32(bytes, 20)) : 0
+  /// Checks this file.
+  package init(_ image: CrashImage) {
+    self.image = image
+    let isImage = image.size >= 104 && RefcountCheck.number(image, 0, 4) == 0x5146_49fb
+    clusterBits = isImage ? Int(RefcountCheck.number(image, 20, 4)) : 0
     references = []
     guard isImage, (9...21).contains(clusterBits) else {
       errors.append("no qcow2 header")
       return
     }
     references = [UInt64](
-      repeating: 0, count: bytes.count.dividedRoundingUp(by: 1 << clusterBits))
+      repeating: 0, count: image.size.dividedRoundingUp(by: 1 << clusterBits))
     let isVersion3 = word32(4) >= 3
     if isVersion3 {
       refcountOrder = Int(min(6, word32(96)))
@@ -63,7 +63,7 @@ package struct RefcountCheck: Sendable {
     var position = Int(word(64))
     let start = position
     for _ in 0..<Int(word32(60)) {
-      guard position + 40 <= bytes.count else {
+      guard position + 40 <= image.size else {
         return errors.append("snapshot table past the end")
       }
       countTree(l1: Int(word(position)), entries: Int(word32(position + 8)), isActive: false)
@@ -106,7 +106,7 @@ package struct RefcountCheck: Sendable {
 
   private mutating func countBitmaps(from start: Int) {
     var position = start
-    while position + 8 <= bytes.count, word32(position) != 0 {
+    while position + 8 <= image.size, word32(position) != 0 {
       let length = Int(word32(position + 4))
       if word32(position) == 0x2385_2875 {
         countDirectory(
@@ -120,7 +120,7 @@ package struct RefcountCheck: Sendable {
   private mutating func countDirectory(at start: Int, bytes length: Int, count: Int) {
     reference(start, bytes: length, "bitmap directory")
     var position = start
-    for _ in 0..<count where position + 24 <= bytes.count {
+    for _ in 0..<count where position + 24 <= image.size {
       let (table, entries) = (Int(word(position)), Int(word32(position + 8)))
       reference(table, bytes: entries * 8, "bitmap table")
       for entry in words(at: table, count: entries, "bitmap table") where entry > 1 {
@@ -136,7 +136,7 @@ package struct RefcountCheck: Sendable {
     guard offset & (1 << clusterBits - 1) == 0 else {
       return errors.append("\(what) at \(offset) is not aligned")
     }
-    guard offset < bytes.count, length <= 64 << 20 else {
+    guard offset < image.size, length <= 64 << 20 else {
       return errors.append("\(what) at \(offset) lies past the end")
     }
     for cluster in offset >> clusterBits...(offset + max(1, length) - 1) >> clusterBits {
@@ -165,19 +165,19 @@ package struct RefcountCheck: Sendable {
     let perBlock = (8 << clusterBits) >> refcountOrder
     guard cluster / perBlock < table.count else { return 0 }
     let block = Int(table[cluster / perBlock] & ~511)
-    guard block != 0, block < bytes.count else { return 0 }
+    guard block != 0, block < image.size else { return 0 }
     let index = cluster % perBlock
     if refcountOrder < 3 {
       let perByte = 8 >> refcountOrder
       let offset = block + index / perByte
-      guard offset < bytes.count else { return 0 }
-      let shifted = bytes[offset] >> UInt8((index % perByte) << refcountOrder)
+      guard offset < image.size else { return 0 }
+      let shifted = image[offset] >> UInt8((index % perByte) << refcountOrder)
       return UInt64(shifted) & (1 << UInt64(1 << refcountOrder) - 1)
     }
     let width = 1 << (refcountOrder - 3)
     let offset = block + index * width
-    guard offset + width <= bytes.count else { return 0 }
-    return bytes[offset..<offset + width].reduce(0) { $0 << 8 | UInt64($1) }
+    guard offset + width <= image.size else { return 0 }
+    return RefcountCheck.number(image, offset, width)
   }
 
   private mutating func compare() {
@@ -193,22 +193,25 @@ package struct RefcountCheck: Sendable {
 
   // MARK: Bytes
 
-  private func word(_ offset: Int) -> UInt64 {
-    guard offset >= 0, offset + 8 <= bytes.count else { return 0 }
-    return bytes.withBytes { $0.bigEndian(at: offset) }
+  private func word(_ offset: Int) -> UInt64 { RefcountCheck.number(image, offset, 8) }
+  private func word32(_ offset: Int) -> UInt32 {
+    UInt32(RefcountCheck.number(image, offset, 4))
   }
-  private func word32(_ offset: Int) -> UInt32 { RefcountCheck.word32(bytes, offset) }
-  private static func word32(_ bytes: [UInt8], _ offset: Int) -> UInt32 {
-    guard offset >= 0, offset + 4 <= bytes.count else { return 0 }
-    return bytes.withBytes { $0.bigEndian(at: offset) }
+  /// The big-endian number of `width` bytes at `offset`.
+  private static func number(_ image: CrashImage, _ offset: Int, _ width: Int) -> UInt64 {
+    (offset..<offset + width).reduce(0) { $0 << 8 | UInt64(image[$1]) }
   }
 
   /// Words of a table; what lies past the end of the file is an error, and zero.
   private mutating func words(at offset: Int, count: Int, _ what: String) -> [UInt64] {
-    guard offset >= 0, count <= 8 << 20, offset + count * 8 <= bytes.count else {
+    guard offset >= 0, count <= 8 << 20, offset + count * 8 <= image.size else {
       errors.append("\(what) at \(offset) lies past the end")
       return []
     }
-    return bytes.withBytes { span in (0..<count).map { span.bigEndian(at: offset + $0 * 8) } }
+    var bytes = [UInt8](repeating: 0, count: count * 8)
+    return bytes.withMutableBytes { span in
+      _ = image.read(into: &span, at: offset)
+      return (0..<count).map { span.bigEndian(at: $0 * 8) }
+    }
   }
 }

@@ -32,8 +32,11 @@ package enum Qcow2Create {
   ///
   /// - Throws: `invalidArgument` for options that the format cannot have, before anything is
   ///   written; `noSpace` or `io` from the storage.
+  ///
+  /// A crash before it returns leaves no image, or half of one. `elided` is a flush to leave out;
+  /// for the crash simulator alone.
   package static func create(
-    _ options: Qcow2CreateOptions, on storage: any Storage
+    _ options: Qcow2CreateOptions, on storage: any Storage, eliding elided: FlushPoint? = nil
   ) throws(BlockError) {
     let geometry = try check(options)
     if !storage.traits.isDevice { try storage.truncate(to: 0) }
@@ -42,7 +45,8 @@ package enum Qcow2Create {
     let header = try header(options, geometry, layout, entries, file: storage.name)
     // Header last: until it stands, the file is no image at all.
     var state = Qcow2State(
-      header, l1: [], refcountTable: [], MetadataIO(storage: storage), cacheBytes: 0,
+      header, l1: [], refcountTable: [], MetadataIO(storage: storage, elided: elided),
+      cacheBytes: 0,
       fileEnd: storage.traits.isDevice ? try storage.size() : 0)
     _ = try layout.write(to: &state)
     try state.io.write(header.encodedCluster, .header, at: 0)
