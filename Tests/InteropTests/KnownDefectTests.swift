@@ -158,4 +158,28 @@ struct KnownDefectTests {
     }
     try chain.checkSound()
   }
+
+  @Test("a snapshot in a base that grows can still be gone back to, or the base does not grow")
+  func snapshotInBase() throws {
+    for version in [2, 3] {
+      let (base, top) = ("base\(version)", "top\(version)")
+      try chain.add(base, ImageShape(size: 1 << 20, version: version), over: nil, commands: [])
+      try chain.io(base, ["write -P 1 0 1M"])
+      try chain.succeed("qemu-img", ["snapshot", "-c", "s", chain.path(base)])
+      try chain.add(top, ImageShape(size: 4 << 20), over: base, commands: ["write -P 2 0 3M"])
+      let before = try (chain.bytes(base), chain.snapshot("s", of: base))
+      try client.add(top, chain.path(top))
+      let outcome = try client.commit(top)
+      try client.remove(top)
+      if version == 2 {
+        #expect(outcome.error == "Can't resize a v2 image which has snapshots")
+        #expect(try chain.bytes(base) == before.0, "nothing was written")
+      } else {
+        #expect(outcome.error == nil)
+      }
+      try chain.succeed("qemu-img", ["snapshot", "-a", "s", chain.path(base)])
+      #expect(try chain.shows(base, before.1))
+      try chain.checkSound([base])
+    }
+  }
 }

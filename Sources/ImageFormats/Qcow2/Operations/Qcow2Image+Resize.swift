@@ -1,4 +1,5 @@
 package import BlockCore
+import BlockIO
 
 extension Qcow2Image {
   /// Order: a larger L1 table, flush, the header's pointer to it, flush; zeros in the new area,
@@ -10,6 +11,7 @@ extension Qcow2Image {
       throw BlockError(
         .unsupported, "Shrinking from \(oldSize) to \(newSize) bytes is not supported", file: name)
     }
+    try look { (state) throws(BlockError) in try state.requireSnapshotsSurviveResize() }
     let entries = newSize <= Limits.diskBytes ? geometry.l1Entries(for: newSize) : .max
     guard entries <= Limits.l1TableBytes / 8 else {
       throw BlockError(
@@ -47,6 +49,14 @@ extension Qcow2Image {
 }
 
 extension Qcow2State {
+  /// Throws `unsupported` for a version 2 image with internal snapshots: they need not say how long
+  /// the disk was, and QEMU does not go back to one of another length.
+  fileprivate func requireSnapshotsSurviveResize() throws(BlockError) {
+    guard header.version < 3, header.snapshotCount > 0 else { return }
+    throw BlockError(
+      .unsupported, "Can't resize a v2 image which has snapshots", file: io.storage.name)
+  }
+
   /// Lets the L1 table hold at least `entries` entries: moves it to new clusters where it is too
   /// short.
   mutating func growL1(to entries: Int) throws(BlockError) {
