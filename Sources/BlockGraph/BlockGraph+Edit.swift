@@ -15,6 +15,19 @@ extension BlockGraph {
     }
   }
 
+  /// Opens the file of the read-only format node `node` for writing, or for reading only again; the
+  /// node stays read-only, so that only a repair can change anything. Throws what `reopen` throws.
+  package func reopenFile(of node: BlockNode, readOnly: Bool) async throws(BlockError) {
+    try await edits.run { () async throws(BlockError) in
+      guard entries[node.name] != nil else { throw BlockGraph.unknown(node.name) }
+      if !readOnly { try checkMayWrite(node) }
+      try await lanes.perform(on: node.device) { () throws(BlockError) in
+        try node.reopenFile(readOnly: readOnly)
+      }.get()
+      if let file = node.file { update(file) { $0.settings.isReadOnly = readOnly } }
+    }
+  }
+
   /// Sets the length of the guest's disk. Throws `busy` where a job uses the node, and what
   /// `ImageDriver.resize` throws.
   package func resize(_ node: BlockNode, to size: Int) async throws(BlockError) {

@@ -67,6 +67,14 @@ extension BlockNode {
     }
   }
 
+  /// Opens the file below a format node for writing, or for reading only again, while the node
+  /// itself stays as it is. Lane.
+  func reopenFile(readOnly: Bool) throws(BlockError) {
+    try withWholeImage { (_) throws(BlockError) in
+      try (file ?? self).setAccess(readOnly ? .reader : .writer)
+    }
+  }
+
   /// Flushes and lets go of the image, and of the file where the node is one. Requests that come
   /// later fail. Lane.
   func close() throws(BlockError) {

@@ -17,6 +17,12 @@ struct CheckStage {
     path = directory.file("image.qcow2")
   }
 
+  /// The image that a test has put beside that of `stage`, under the name `theirs.qcow2`.
+  init(copying stage: CheckStage) {
+    directory = stage.directory
+    path = directory.file("theirs.qcow2")
+  }
+
   /// Makes the image with `qemu-img create`.
   func create(_ options: String, size: String) throws {
     let made = try QemuTools.img("create", "-q", "-f", "qcow2", "-o", options, path, size)

@@ -36,6 +36,14 @@ package final class CheckJob: JobBody {
 
   package func run(_ job: JobContext) async throws(BlockError) {
     try await job.enter(.check)
+    if repair != .none {
+      guard node.isReadOnly else {
+        throw BlockError(
+          .readOnly, "Node '\(node.name)' can be repaired only while it is open read-only",
+          file: node.fileName)
+      }
+      try await claims.openFileForWriting(of: node)
+    }
     let (node, repair) = (node, repair)
     let operation = try await job.perform(.read) { () throws(BlockError) in
       try node.withWholeImage { (image) throws(BlockError) in

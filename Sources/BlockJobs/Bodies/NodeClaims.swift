@@ -11,6 +11,7 @@ final class NodeClaims {
   private let user: NodeUser
   private var tokens: [PermissionToken] = []
   private var reopened: [BlockNode] = []
+  private var reopenedFile: BlockNode?
 
   init(_ graph: BlockGraph, id: String, type: JobType) {
     self.graph = graph
@@ -37,6 +38,12 @@ final class NodeClaims {
     reopened.append(node)
   }
 
+  /// Opens the file of `node`, which stays read-only itself, for writing until `giveBack`.
+  func openFileForWriting(of node: BlockNode) async throws(BlockError) {
+    try await graph.reopenFile(of: node, readOnly: false)
+    reopenedFile = node
+  }
+
   /// Gives up the permissions on these nodes.
   func release(_ nodes: some Sequence<BlockNode>) {
     for node in nodes {
@@ -58,5 +65,9 @@ final class NodeClaims {
       try? await graph.reopen(node, readOnly: true)
     }
     reopened = []
+    if let node = reopenedFile, graph.node(named: node.name) === node {
+      try? await graph.reopenFile(of: node, readOnly: true)
+    }
+    reopenedFile = nil
   }
 }

@@ -12,7 +12,7 @@ extension Qcow2Check {
   }
 
   /// Where block `index` lies; nil where there is none, so that all its refcounts are 0.
-  private mutating func block(_ index: Int) throws(BlockError) -> Int? {
+  mutating func block(_ index: Int) throws(BlockError) -> Int? {
     guard index < header.refcountTableBytes / 8 else { return nil }
     let window = refcountTable.range
     if !window.contains(index) {
@@ -108,6 +108,7 @@ extension Qcow2Check {
     differ(cluster, stored, counted)
     let sentence = "cluster \(cluster) refcount=\(stored) reference=\(counted)"
     if stored < counted {
+      missing += 1
       result.note(\.corruptions, "ERROR \(sentence)")
     } else {
       result.note(\.leaks, "Leaked \(sentence)")

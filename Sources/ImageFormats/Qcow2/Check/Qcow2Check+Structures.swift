@@ -94,6 +94,12 @@ extension Qcow2Check {
     return position + count < header.refcountTableBytes ? position + count : nil
   }
 
+  /// Whether the entry is that of a block that can be read; such a block was counted.
+  func isSound(_ entry: RefcountTableEntry) -> Bool {
+    !entry.hasReservedBits && entry.blockOffset < fileBytes && entry.blockOffset > 0
+      && geometry.offsetInCluster(entry.blockOffset) == 0
+  }
+
   private mutating func countBlock(_ index: Int, _ entry: RefcountTableEntry) {
     let offset = entry.blockOffset
     if entry.hasReservedBits {
@@ -112,6 +118,7 @@ extension Qcow2Check {
   }
 
   private mutating func noteBrokenBlock(_ sentence: @autoclosure () -> String) {
+    isStructureBroken = true
     result.note(\.corruptions, sentence())
   }
 

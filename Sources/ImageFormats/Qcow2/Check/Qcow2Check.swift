@@ -37,6 +37,14 @@ struct Qcow2Check: ~Copyable {
   var snapshotTableBytes = 0
   /// The bitmaps' tables.
   var bitmapTables: [ByteRange] = []
+  /// Whether refcount blocks are not where they must be, so that none may be changed in place.
+  var isStructureBroken = false
+  /// Whether the stored refcounts are those of a rebuild.
+  var isRebuilt = false
+  /// Clusters whose stored refcount is below the references.
+  var missing = 0
+  /// Whether a cluster has more references than a refcount can hold.
+  var hasExcess = false
   /// The highest cluster that has references, or a refcount.
   var highestCluster = 0
 
@@ -82,6 +90,7 @@ struct Qcow2Check: ~Copyable {
 
   mutating func noteExcess(_ excess: Int, from cluster: Int) {
     guard excess > 0 else { return }
+    hasExcess = true
     let offset = cluster << geometry.clusterBits
     result.note(
       \.corruptions, times: excess, "ERROR: overflow cluster offset=\(hex(offset))")

@@ -4,26 +4,27 @@ import Synchronization
 
 extension Qcow2Image: CheckableImage {
   package func check(_ repair: CheckRepair) throws(BlockError) -> any CheckOperation {
-    guard repair == .none else {
-      throw BlockError(.unsupported, "Repairing an image is not supported yet", file: name)
+    guard repair == .none || isReadOnly else {
+      throw BlockError(
+        .readOnly, "An image is repaired only while it is open for reading only", file: name)
     }
     try flush()
-    return try Qcow2CheckOperation(look { $0.io })
+    return try Qcow2CheckOperation(look { $0.io }, repair)
   }
 }
 
-/// A check that changes nothing.
+/// A check, and the repair that it was asked for.
 ///
 /// Isolation: one lane at a time.
 final class Qcow2CheckOperation: CheckOperation {
-  private let run: Mutex<CheckRun>
+  private let run: Mutex<RepairRun>
 
-  init(_ io: MetadataIO) throws(BlockError) {
-    run = Mutex(try CheckRun(io))
+  init(_ io: MetadataIO, _ repair: CheckRepair) throws(BlockError) {
+    run = Mutex(try RepairRun(io, repair))
   }
 
   var isPastNoReturn: Bool { false }
-  var result: CheckResult { run.withLock { $0.check.result } }
+  var result: CheckResult { run.withLock { $0.result } }
   var progress: (done: Int, total: Int) { run.withLock { $0.progress } }
 
   func step() throws(BlockError) -> Bool {

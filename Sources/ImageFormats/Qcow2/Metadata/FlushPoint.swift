@@ -41,6 +41,12 @@ package enum FlushPoint: String, CaseIterable, Sendable {
   case truncation
   /// Freed bitmaps' extension, before their clusters are free.
   case bitmapsBeforeFree = "bitmaps-before-free"
+  /// Repaired refcounts, before COPIED flags follow them.
+  case repairedRefcountsBeforeFlags = "repaired-refcounts-before-flags"
+  /// All that was repaired, before the image is called clean.
+  case repairBeforeClean = "repair-before-clean"
+  /// The cleared dirty and corrupt bits, before the caller relies on them.
+  case clean
   /// All of a new image, before the caller relies on it.
   case creation
   /// What a caller's `flush` asks for.

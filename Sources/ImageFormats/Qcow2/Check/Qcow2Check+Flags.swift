@@ -1,0 +1,116 @@
+import BlockCore
+
+extension Qcow2Check {
+  private static var copied: UInt64 { 1 << 63 }
+  /// L2 tables that one step looks at.
+  private static var tablesPerStep: Int { 16 }
+
+  /// Whether the active L1 table may be changed: no other metadata lie in its clusters.
+  var isL1Sound: Bool {
+    guard header.l1Bytes > 0, activeL1.upper <= fileBytes,
+      exclusive.count(where: { isIn($0, activeL1) }) == 1
+    else { return false }
+    let first = geometry.cluster(at: activeL1.lower).index
+    return (first..<geometry.clusters(for: activeL1.upper)).allSatisfy {
+      counts[$0] == 1 || use(ofTable: $0) == nil
+    }
+  }
+
+  /// Whether the two touch the same cluster.
+  private func isIn(_ range: ByteRange, _ other: ByteRange) -> Bool {
+    range.widened(to: geometry.clusterSize).overlaps(other.widened(to: geometry.clusterSize))
+  }
+
+  /// Sets COPIED in the active tables where there is one reference, and clears it where there are
+  /// more, from L1 entry `index` on; the stored refcounts are the references by now. `writesL1` is
+  /// `isL1Sound`. Returns where to go on, nil at the end; counts in `changes`.
+  mutating func correctFlags(
+    from index: Int, writesL1: Bool, _ changes: inout EntryChanges
+  ) throws(BlockError) -> Int? {
+    let count = min(header.l1Entries - index, TableWindow.entries)
+    let words = try words(at: header.l1Offset + index * 8, count: count)
+    var looked = 0
+    for (place, word) in words.enumerated() where word != 0 {
+      if looked == Qcow2Check.tablesPerStep { return index + place }
+      let entry = L1Entry(word: word)
+      if writesL1, !entry.isEmpty, try entry.isCopied != isOwned(entry.tableOffset) {
+        try io.writeWords(
+          [word ^ Qcow2Check.copied], .l1Table, at: header.l1Offset + (index + place) * 8)
+        changes.flags += 1
+      }
+      guard isSoundTable(entry) else { continue }
+      looked += 1
+      try correctEntries(ofTableAt: entry.tableOffset, &changes)
+    }
+    return index + count < header.l1Entries ? index + count : nil
+  }
+
+  /// Whether the entry names a table that may be changed: it is known as one, and no other metadata
+  /// lie there. (A refcount block that lies there has been replaced.)
+  private func isSoundTable(_ entry: L1Entry) -> Bool {
+    let offset = entry.tableOffset
+    guard offset > 0, geometry.offsetInCluster(offset) == 0,
+      offset + geometry.clusterSize <= fileBytes,
+      let use = use(ofTable: offset >> geometry.clusterBits)
+    else { return false }
+    let table = ByteRange(at: offset, length: geometry.clusterSize)
+    return use.total == counts[offset >> geometry.clusterBits]
+      || !exclusive.contains { isIn($0, table) }
+  }
+
+  /// The L2 table in `cluster`; nil where there is none.
+  private func use(ofTable cluster: Int) -> TableUse? {
+    var (low, high) = (0, tables.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if Int(tables[middle].cluster) < cluster { low = middle + 1 } else { high = middle }
+    }
+    return low < tables.count && Int(tables[low].cluster) == cluster ? tables[low] : nil
+  }
+
+  /// Whether the cluster at `offset` has a refcount of exactly 1 by now. Past the file's end that is
+  /// what is stored, and nothing once the refcounts were built anew.
+  private mutating func isOwned(_ offset: Int) throws(BlockError) -> Bool {
+    let cluster = offset >> geometry.clusterBits
+    if offset < fileBytes { return counts[cluster] == 1 }
+    if isRebuilt { return false }
+    return try storedRefcount(cluster) == 1
+  }
+
+  private mutating func correctEntries(
+    ofTableAt table: Int, _ changes: inout EntryChanges
+  ) throws(BlockError) {
+    for part in stride(from: 0, to: geometry.clusterSize, by: geometry.sliceBytes) {
+      var words = try words(at: table + part, count: geometry.sliceBytes / 8)
+      var isChanged = false
+      for (index, word) in words.enumerated() where word != 0 {
+        let entry = L2Entry(word: word)
+        let offset = entry.clusterOffset
+        if entry.isCompressed || offset == 0 { continue }
+        if geometry.offsetInCluster(offset) != 0 {
+          guard entry.isZero && header.version >= 3 else { continue }
+          // It reads zero with or without its cluster, which cannot be told.
+          words[index] = L2Entry.plainZero.word
+          changes.zeroed += 1
+        } else if try entry.isCopied != isOwned(offset) {
+          words[index] = word ^ Qcow2Check.copied
+          changes.flags += 1
+        } else {
+          continue
+        }
+        isChanged = true
+      }
+      if isChanged { try io.writeWords(words, .l2Table, at: table + part) }
+    }
+  }
+}
+
+/// What the correction of entries has changed.
+///
+/// Isolation: value.
+struct EntryChanges {
+  /// COPIED flags.
+  var flags = 0
+  /// Entries for zeros whose cluster was not aligned; they have none now.
+  var zeroed = 0
+}

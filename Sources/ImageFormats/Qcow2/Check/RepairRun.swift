@@ -1,0 +1,181 @@
+import BlockCore
+import BlockIO
+
+/// A check, the repair of what it found, and a second check that tells what is left.
+///
+/// What a crash leaves after each step:
+/// 1. Refcounts that are only too high are counted down where they are: fewer leaks. Others are
+///    built anew past the file's end, flushed, and switched to by one write of header bytes 48 to
+///    59, inside one sector, flushed: the old refcounts, or the right ones.
+/// 2. COPIED flags follow: some of them are right already. The faults that are left are found again
+///    by the next check.
+/// 3. The dirty and corrupt bits are cleared last, when all before is durable.
+///
+/// Isolation: value of one owner.
+struct RepairRun: ~Copyable {
+  let io: MetadataIO
+  private let repair: CheckRepair
+  private var run: CheckRun
+  private var phase = Phase.check
+  /// What the first check found.
+  private var found = CheckResult()
+  private var foundWrongFlags = 0
+  private var changes = EntryChanges()
+  /// Entries that were zeroed before the check that runs now: their clusters are leaks.
+  private var zeroed = 0
+  private var writesL1 = false
+
+  private enum Phase {
+    case check
+    case plan
+    case lower(block: Int)
+    case rebuild(RefcountRebuild, block: Int)
+    case flags(entry: Int)
+    case checkAgain
+    case done
+  }
+
+  init(_ io: MetadataIO, _ repair: CheckRepair) throws(BlockError) {
+    self.io = io
+    self.repair = repair
+    run = try CheckRun(io)
+  }
+
+  var progress: (done: Int, total: Int) {
+    let check = run.progress
+    switch phase {
+    case .check: return (check.done, 2 * check.total)
+    case .checkAgain: return (check.total + check.done, 2 * check.total)
+    case .plan, .lower, .rebuild, .flags: return (check.done, 2 * check.done)
+    case .done: return (2 * check.done, 2 * check.done)
+    }
+  }
+
+  /// The last check's numbers, and what has been repaired.
+  var result: CheckResult {
+    var result = run.check.result
+    guard case .done = phase, repair != .none else { return result }
+    let wrong = found.corruptions - foundWrongFlags
+    let stillWrong = result.corruptions - run.check.wrongFlags
+    result.corruptionsFixed = max(0, wrong - stillWrong) + changes.flags
+    result.leaksFixed = max(0, found.leaks - result.leaks)
+    result.findings = found.findings
+    return result
+  }
+
+  /// Does a piece. Returns whether that was the last.
+  mutating func step() throws(BlockError) -> Bool {
+    phase = try advance(phase)
+    if case .done = phase { return true }
+    return false
+  }
+
+  private mutating func advance(_ phase: Phase) throws(BlockError) -> Phase {
+    switch phase {
+    case .check:
+      guard try run.step() else { return .check }
+      return repair == .none ? .done : .plan
+    case .plan:
+      found = run.check.result
+      foundWrongFlags = run.check.wrongFlags
+      return try plan()
+    case .lower(let block):
+      if block < run.check.blocks {
+        try run.check.lower(block: block)
+        return .lower(block: block + 1)
+      }
+      try io.flush(.repairedRefcountsBeforeFlags)
+      return try afterRefcounts()
+    case .rebuild(let rebuild, let block):
+      if block < rebuild.blocks.count {
+        try run.check.write(rebuild, block: block)
+        return .rebuild(rebuild, block: block + 1)
+      }
+      try run.check.switchRefcounts(to: rebuild)
+      return try afterRefcounts()
+    case .flags(let entry):
+      if let next = try run.check.correctFlags(
+        from: entry, writesL1: writesL1, &changes)
+      {
+        return .flags(entry: next)
+      }
+      try io.flush(.repairBeforeClean)
+      return try checkAgain()
+    case .checkAgain:
+      guard try run.step() else { return .checkAgain }
+      if changes.zeroed > zeroed {
+        zeroed = changes.zeroed
+        return try plan()
+      }
+      try markClean()
+      return .done
+    case .done:
+      return .done
+    }
+  }
+
+  /// Decides how the refcounts become right.
+  private mutating func plan() throws(BlockError) -> Phase {
+    let now = run.check.result
+    let rebuilds = repair == .all && run.check.hasWrongRefcounts && !run.check.hasExcess
+    let lowers = now.leaks > 0 && !run.check.isStructureBroken && run.check.badBlocks.isEmpty
+    guard rebuilds || lowers || now.corruptions > 0 else {
+      try markClean()
+      return .done
+    }
+    try run.check.prepareRepair()
+    if rebuilds { return .rebuild(try run.check.planRebuild(), block: 0) }
+    return lowers ? .lower(block: 0) : try afterRefcounts()
+  }
+
+  /// Flags follow refcounts: where those are not right, they stay.
+  private mutating func afterRefcounts() throws(BlockError) -> Phase {
+    let areRight = repair == .all ? !run.check.hasExcess : !run.check.hasWrongRefcounts
+    let othersRemain = run.check.result.corruptions > run.check.wrongFlags
+    guard areRight, run.check.header.l1Entries > 0, repair == .all || !othersRemain else {
+      return try checkAgain()
+    }
+    writesL1 = run.check.isL1Sound
+    return .flags(entry: 0)
+  }
+
+  private mutating func checkAgain() throws(BlockError) -> Phase {
+    run = try CheckRun(io)
+    return .checkAgain
+  }
+
+  /// Clears the dirty and corrupt bits of an image in which nothing is wrong.
+  private func markClean() throws(BlockError) {
+    let header = run.check.header
+    let bits = header.incompatible.intersection([.dirty, .corrupt])
+    guard run.check.result.isSound, !bits.isEmpty else { return }
+    try io.writeWords([header.incompatible.subtracting(bits).rawValue], .header, at: 72)
+    try io.flush(.clean)
+  }
+}
+
+extension Qcow2Check {
+  /// Readies the header for a repair: autoclear bits that are not known here are cleared, and the
+  /// extension of bitmaps that are no bitmaps any more goes, because their clusters do.
+  fileprivate func prepareRepair() throws(BlockError) {
+    let known = header.autoclear.intersection([.bitmaps, .rawExternalData])
+    if known != header.autoclear {
+      try io.writeWords([known.rawValue], .header, at: 88)
+      try io.flush(.autoclearBeforeWrite)
+    }
+    guard !known.contains(.bitmaps),
+      let last = header.extensions.last,
+      header.extensionData(HeaderExtension.bitmaps) != nil
+    else { return }
+    guard last.type == HeaderExtension.bitmaps else {
+      throw BlockError(
+        .unsupported,
+        "The stale bitmaps cannot be dropped: other header extensions follow theirs",
+        file: io.storage.name)
+    }
+    let offset = header.extensions.dropLast().reduce(header.headerLength) { $0 + $1.encodedLength }
+    // Type 0 ends the list.
+    try io.write([0, 0, 0, 0], .header, at: offset)
+    try io.flush(.bitmapsBeforeFree)
+  }
+}
