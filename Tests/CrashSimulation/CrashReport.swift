@@ -38,17 +38,10 @@ package struct CrashReport: Sendable {
     self.tell = tell
   }
 
-  /// Runs everything. Returns whether no state was bad and every reached flush was missed when it
-  /// was left out, but for those that are known to be safe to leave out.
-  package func run() async throws -> Bool {
-    let isSound = try await runTrials()
-    let isMissed = try await runMutants()
-    return isSound && isMissed
-  }
-
   // MARK: The first table
 
-  private func runTrials() async throws -> Bool {
+  /// Runs every operation on every layout. Returns whether no state was bad.
+  package func runTrials() async throws -> Bool {
     var trials: [CrashTrial] = []
     for layout in layouts {
       for operation in CrashOperation.allCases where operation.fits(layout) {
@@ -97,8 +90,8 @@ package struct CrashReport: Sendable {
 
   // MARK: The second table
 
-  private func runMutants() async throws -> Bool {
-    tell("")
+  /// Leaves out each flush in turn. Returns whether each that was reached was missed.
+  package func runMutants() async throws -> Bool {
     tell("| flush left out | trials without it | first found by |")
     tell("|---|---|---|")
     var isMissed = true
