@@ -79,7 +79,6 @@ struct HostileHeaderTests {
   ]
 
   static let features: [[Row]] = [
-    Row.longs("dirty bit", at: 72, [1], .readOnly("dirty")),
     Row.longs("corrupt bit", at: 72, [2], .readOnly("corrupt")),
     Row.longs("external data file bit", at: 72, [4], .refused("external data file")),
     Row.longs("compression bit without a type", at: 72, [8], .refused("compression_type")),

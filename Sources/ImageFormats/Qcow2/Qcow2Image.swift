@@ -26,8 +26,8 @@ package final class Qcow2Image: ImageDriver {
   /// - Parameters:
   ///   - data: where guest data lie; nil for the same storage. Images with a data file of their own
   ///     are refused until they are built, so today this serves tests and what comes.
-  ///   - readOnly: refuse writes; images that may only be read (dirty, corrupt, with bitmaps) open
-  ///     only so.
+  ///   - readOnly: refuse writes; images that may only be read (corrupt, with bitmaps) open only so,
+  ///     and one that was not closed cleanly is repaired before it is opened for writing.
   ///   - dropBitmaps: an image with persistent bitmaps may be opened for writing, now or by
   ///     `reopen`; they are freed with the first change.
   ///   - cacheBytes: most memory for table slices.
@@ -38,6 +38,7 @@ package final class Qcow2Image: ImageDriver {
     cacheBytes: Int = Limits.metadataCacheBytes, eliding elided: FlushPoint? = nil
   ) throws(BlockError) -> Qcow2Image {
     let io = MetadataIO(storage: storage, data: data, elided: elided)
+    if !readOnly { try RepairRun.repairDirty(io) }
     var state = try Qcow2State(opening: io, cacheBytes: cacheBytes)
     if !readOnly { try state.requireWritable(dropBitmaps: dropBitmaps) }
     return Qcow2Image(
@@ -101,6 +102,7 @@ package final class Qcow2Image: ImageDriver {
     try look { (state) throws(BlockError) in
       if wanted { return try state.flush() }
       // Whoever could write while it was open for reading only may have changed anything.
+      try RepairRun.repairDirty(state.io)
       state = try Qcow2State(opening: state.io, cacheBytes: state.cacheBytes)
       try state.requireWritable(dropBitmaps: dropsBitmaps)
     }

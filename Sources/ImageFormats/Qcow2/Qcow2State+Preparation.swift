@@ -4,12 +4,6 @@ extension Qcow2State {
   /// Refuses to open for writing what may only be read, by name.
   mutating func requireWritable(dropBitmaps: Bool) throws(BlockError) {
     if let readOnlyReason { throw readOnlyReason }
-    if header.incompatible.contains(.dirty) {
-      throw BlockError(
-        .unsupported,
-        "The image was not closed cleanly (dirty bit); repair it first: qemu-img check -r all",
-        file: name, offset: 72)
-    }
     if header.incompatible.contains(.corrupt) {
       throw BlockError(
         .corrupt, "The image is marked corrupt and can only be read", file: name, offset: 72)

@@ -154,6 +154,31 @@ struct RepairRun: ~Copyable {
   }
 }
 
+extension RepairRun {
+  /// Repairs an image that was not closed cleanly, before it is opened for writing, as QEMU does:
+  /// its refcounts may be late. One that is marked corrupt waits for a repair by name.
+  ///
+  /// Crash: as in any repair; the dirty bit goes last, so that the next open repairs again.
+  ///
+  /// - Throws: `corrupt` where damage is left.
+  static func repairDirty(_ io: MetadataIO) throws(BlockError) {
+    let storage = io.storage
+    let header = try Qcow2State.readHeader(storage, fileSize: try storage.size())
+    guard header.incompatible.contains(.dirty), !header.incompatible.contains(.corrupt) else {
+      return
+    }
+    var run = try RepairRun(io, .all)
+    while try !run.step() {}
+    let result = run.result
+    guard result.isSound else {
+      throw BlockError(
+        .corrupt,
+        "Could not repair dirty image: \(result.corruptions) errors are left, the first found is: "
+          + (result.findings.first ?? ""), file: storage.name, offset: 72)
+    }
+  }
+}
+
 extension Qcow2Check {
   /// Readies the header for a repair: autoclear bits that are not known here are cleared, and the
   /// extension of bitmaps that are no bitmaps any more goes, because their clusters do.
