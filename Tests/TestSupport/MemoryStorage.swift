@@ -110,8 +110,12 @@ package final class MemoryStorage: Storage {
     }
     let old = try self.size()
     if size < old {
-      let end = old.roundedUp(to: MemoryStorage.pageSize)
-      try writeZeroes(ByteRange(from: size, to: end), deallocate: true)
+      let whole = size.roundedUp(to: MemoryStorage.pageSize)
+      try writeZeroes(ByteRange(from: size, to: min(whole, old)), deallocate: true)
+      // Only the pages that there are: a sparse file may be very long.
+      try change(ByteRange(at: 0, length: 0)) { state in
+        state.pages = state.pages.filter { $0.key < whole / MemoryStorage.pageSize }
+      }
     }
     try change(ByteRange(at: 0, length: 0)) { $0.size = size }
   }

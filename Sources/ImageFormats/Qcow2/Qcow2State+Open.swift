@@ -88,9 +88,11 @@ extension Qcow2State {
   }
 
   private mutating func noteTable(_ region: MetadataRegion, at cluster: HostCluster) {
-    let other = overlapsMetadata(ClusterRun(first: cluster, count: 1))
-    tableClusters[cluster] = region
-    guard let other, readOnlyReason == nil else { return }
+    guard let other = overlapsMetadata(ClusterRun(first: cluster, count: 1)) else {
+      tableClusters[cluster] = region
+      return
+    }
+    if readOnlyReason != nil { return }
     let offset = geometry.offset(of: cluster)
     readOnlyReason = BlockError(
       .corrupt, "A \(region.rawValue) lies where the \(other.rawValue) is", file: name,

@@ -45,8 +45,8 @@ extension Qcow2State {
         throw damaged(word, guest: guest, "points past the end of the file")
       }
     case .compressed(let cluster):
-      guard cluster.offset > 0, cluster.offset < hostEnd else {
-        throw damaged(word, guest: guest, "points past the end of the file")
+      guard cluster.offset >= geometry.clusterSize, cluster.offset < hostEnd else {
+        throw damaged(word, guest: guest, "points into the header or past the end of the file")
       }
     case .unallocated, .zero(nil): break
     }

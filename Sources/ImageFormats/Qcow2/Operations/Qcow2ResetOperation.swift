@@ -61,10 +61,11 @@ final class Qcow2ResetOperation: ImageOperation {
       switch phase {
       case .switchAside:
         try state.flush()
-        try state.switchToEmpty(try state.layoutAside())
-        return .switchFront
+        let isDevice = state.io.storage.traits.isDevice
+        try state.switchToEmpty(
+          isDevice ? try state.layoutInsideDevice() : state.layoutAside())
+        return isDevice ? .done : .switchFront
       case .switchFront:
-        if state.io.storage.traits.isDevice { return .done }
         let layout = EmptyLayout(
           state.geometry, start: HostCluster(index: 1), l1Entries: state.l1.count)
         let end = state.fileEnd
@@ -89,13 +90,23 @@ extension Qcow2State {
     if header.snapshotCount > 0 { return "it has internal snapshots" }
     if header.bitmapCount > 0 { return "it has persistent bitmaps" }
     if header.hasUnknownExtensions { return "it has header extensions that are not known here" }
+    if !io.storage.traits.isDevice, !canCountTablesAtEnd {
+      return "its file of \(fileEnd) bytes is longer than refcounts can count"
+    }
     return nil
+  }
+
+  /// Whether a refcount table of legal length could count empty tables at the file's end.
+  private var canCountTablesAtEnd: Bool {
+    // L1 table and refcount table at their largest, with the blocks for them.
+    let tables = geometry.cluster(at: Limits.l1TableBytes + 2 * Limits.refcountTableBytes)
+    return geometry.refcountBlockIndex(geometry.cluster(at: fileEnd))
+      < Limits.refcountTableBytes / 8 - geometry.refcountBlockIndex(tables) - 2
   }
 
   /// Clusters for the first switch: none that the live image uses, and none where the tables of the
   /// second switch will lie.
-  mutating func layoutAside() throws(BlockError) -> EmptyLayout {
-    if io.storage.traits.isDevice { return try layoutInsideDevice() }
+  func layoutAside() -> EmptyLayout {
     let front = EmptyLayout(geometry, start: HostCluster(index: 1), l1Entries: l1.count)
     let end = HostCluster(index: max(geometry.clusters(for: fileEnd), front.end.index))
     return EmptyLayout(geometry, start: end, l1Entries: l1.count)
@@ -103,12 +114,12 @@ extension Qcow2State {
 
   /// A device does not grow: the lowest run of free clusters that is long enough. There is no
   /// second switch then.
-  private mutating func layoutInsideDevice() throws(BlockError) -> EmptyLayout {
+  mutating func layoutInsideDevice() throws(BlockError) -> EmptyLayout {
     let end = HostCluster(index: fileEnd >> geometry.clusterBits)
     var run = ClusterRun(first: HostCluster(index: 1), count: 0)
     while run.end < end {
       let layout = EmptyLayout(geometry, start: run.first, l1Entries: l1.count)
-      if run.count >= layout.count { return layout }
+      if run.count >= layout.count { return try unlessTaken(layout) }
       switch try freeRun(from: run.end, upTo: layout.count - run.count) {
       case .none(let next):
         run = ClusterRun(first: next, count: 0)
@@ -122,6 +133,14 @@ extension Qcow2State {
     }
     throw BlockError(
       .noSpace, "The device has no room for empty tables beside the full ones", file: name)
+  }
+
+  /// The layout, unless metadata lie there that count as free.
+  private mutating func unlessTaken(_ layout: EmptyLayout) throws(BlockError) -> EmptyLayout {
+    let run = ClusterRun(first: layout.start, count: layout.count)
+    guard let region = overlapsMetadata(run) else { return layout }
+    throw markCorrupt(
+      "The \(region.rawValue) counts as free", at: geometry.offset(of: layout.start))
   }
 
   /// Writes empty tables as `layout` says and switches the header to them.
