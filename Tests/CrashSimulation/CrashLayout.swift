@@ -126,11 +126,13 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     }
     let size = min(image.virtualSize, CrashView.looksAt)
     if isTop, isLarge {
-      // 64 entries of 64 clusters each: 4096 clusters with 512 bytes and 64 bits.
-      let clusters = traits.contains(.fullRefcountTable) ? 3930 : 4200
+      // 64 entries of 64 clusters each: 4096 clusters with 512 bytes and 64 bits. The disk's
+      // beginning stays free, so that writes there take new ones.
+      let clusters = traits.contains(.fullRefcountTable) ? 3950 : 4200
+      let first = diskSize / clusterSize - clusters
       for start in stride(from: 0, to: clusters, by: 100) {
         let count = min(100, clusters - start) * clusterSize
-        try write(generator.bytes(count), to: image, beneath, at: start * clusterSize)
+        try write(generator.bytes(count), to: image, beneath, at: (first + start) * clusterSize)
       }
       return try image.flush()
     }

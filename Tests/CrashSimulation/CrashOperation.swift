@@ -76,7 +76,9 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     let cluster = guest.image.clusterSize
     let end = guest.view.bytes.count
     // In whole sectors, as guests write: only those are said to be whole.
-    let lengths = [512, 1024, cluster, cluster + 512, cluster / 2 * 5]
+    let lengths = [
+      512, 1024, cluster, cluster + 512, cluster / 2 * 5, min(cluster * 20, 12 << 10),
+    ]
     let length = min(
       end, (lengths.randomElement(using: &generator) ?? 0).roundedUp(to: 512))
     let offset = Int.random(in: 0...(end - length) / 512, using: &generator) * 512
