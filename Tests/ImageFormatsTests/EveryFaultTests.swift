@@ -23,7 +23,7 @@ final class EveryFaultTests {
     "an error is typed, leaves each cluster old or new and no damage, and is no obstacle later",
     arguments: FaultScenario.all)
   func everyCall(scenario: FaultScenario) throws {
-    let start = try Start(scenario)
+    let start = try Start(scenario, directory)
     var failures = 0
     for kind in Self.kinds {
       for count in 0..<10_000 {
@@ -45,14 +45,20 @@ final class EveryFaultTests {
     /// The old length.
     let size: Int
 
-    init(_ scenario: FaultScenario) throws {
+    init(_ scenario: FaultScenario, _ directory: TemporaryDirectory) throws {
       self.scenario = scenario
       var random = SeededGenerator(seed: 77)
       let below = scenario.backingBytes == 0 ? nil : random.bytes(scenario.backingBytes)
       let test = try ImageUnderTest(scenario.options, backing: below)
       try scenario.prepare(test)
       try test.image.close()
-      image = try test.storage.bytes()
+      if scenario.hasSnapshot {
+        try test.storage.save(to: directory.file("start.qcow2"))
+        try QemuTools.img("snapshot", "-c", "shared", directory.file("start.qcow2"))
+        image = try directory.read("start.qcow2")
+      } else {
+        image = try test.storage.bytes()
+      }
       backing = test.backing
       size = test.model.count
       let after = try ImageUnderTest(image, model: test.model, backing: backing)

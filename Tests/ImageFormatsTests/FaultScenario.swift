@@ -10,6 +10,8 @@ struct FaultScenario: Sendable, CustomTestStringConvertible {
   var options: Qcow2CreateOptions
   /// Bytes of a backing file; 0 for none.
   var backingBytes = 0
+  /// Whether an internal snapshot is taken after `prepare`, so that all clusters are shared.
+  var hasSnapshot = false
   /// What happens before, without errors.
   var prepare: @Sendable (ImageUnderTest) throws -> Void = { _ in }
   /// What is tried.
@@ -17,7 +19,8 @@ struct FaultScenario: Sendable, CustomTestStringConvertible {
 
   init(
     _ name: String, clusterSize: Int, size: Int, refcountBits: Int = 16, version: Int = 3,
-    backingBytes: Int = 0, prepare: @escaping @Sendable (ImageUnderTest) throws -> Void = { _ in },
+    backingBytes: Int = 0, hasSnapshot: Bool = false,
+    prepare: @escaping @Sendable (ImageUnderTest) throws -> Void = { _ in },
     operation: @escaping @Sendable (ImageUnderTest) throws -> Void
   ) {
     testDescription = name
@@ -26,6 +29,7 @@ struct FaultScenario: Sendable, CustomTestStringConvertible {
     options.clusterSize = clusterSize
     options.refcountBits = refcountBits
     self.backingBytes = backingBytes
+    self.hasSnapshot = hasSnapshot
     self.prepare = prepare
     self.operation = operation
   }
@@ -53,6 +57,10 @@ struct FaultScenario: Sendable, CustomTestStringConvertible {
       "a write over two slices of one L2 table", clusterSize: 8192, size: 9 << 20,
       prepare: { try $0.write(bytes(20_000, 2), at: 4 << 20) },
       operation: { try $0.write(bytes(40_000), at: 4 << 20 - 20_000) }),
+    FaultScenario(
+      "a write into tables and clusters that a snapshot shares", clusterSize: 4096, size: 5 << 20,
+      hasSnapshot: true, prepare: { try $0.write(bytes(40_000, 2), at: 2 << 20 - 20_000) },
+      operation: { try $0.write(bytes(20_001), at: 2 << 20 - 10_000) }),
     FaultScenario(
       "a flush of new tables, changed entries and freed clusters", clusterSize: 512,
       size: 300_032, backingBytes: 200_000,
