@@ -96,8 +96,8 @@ struct FaultScenario: Sendable, CustomTestStringConvertible {
   private static let growth = [
     FaultScenario(
       "an allocation that moves the refcount table", clusterSize: 512, size: 3 << 20,
-      refcountBits: 64, prepare: { try $0.write(bytes(1_950_000, 2), at: 0) },
-      operation: { try $0.write(bytes(60_000), at: 2_300_000) }),
+      refcountBits: 64, prepare: { try $0.write(bytes(2_000_000, 2), at: 0) },
+      operation: { try $0.write(bytes(60_000), at: 2_400_000) }),
     FaultScenario(
       "an allocation of a new refcount block", clusterSize: 512, size: 1 << 20, refcountBits: 32,
       prepare: { try $0.write(bytes(55_000, 2), at: 0) },
