@@ -25,6 +25,7 @@ package final class Daemon {
   private let services: DaemonServices
   private let server: QMPServer
   private var pidFile: PIDFile?
+  private let jobEnds = JobEnds()
   private var signals: [SignalSource] = []
   private var isStopping = false
 
@@ -36,10 +37,12 @@ package final class Daemon {
     self.log = log
     let events = events
     let graph = BlockGraph(gate: try OpenGate(roots: configuration.imageRoots))
+    let jobEnds = jobEnds
     let status = JobStatusLine(notifier)
     let jobs = JobRegistry(graph: graph) { event in
       events.send(event)
       status.note(event)
+      jobEnds.note(event)
     }
     services = DaemonServices(graph: graph, jobs: jobs, events: events)
     server = QMPServer(dispatcher, events, log)
@@ -53,6 +56,10 @@ package final class Daemon {
     // First of all: it changes the environment, which lanes must not read meanwhile.
     let inherited = try SystemdActivation.take()
     addHandlers()
+    if configuration.exitsWhenIdle {
+      server.whenEmpty = { self.stopIfIdle() }
+      jobEnds.handler = { self.stopIfIdle() }
+    }
     for sign in [SIGTERM, SIGINT] {
       signals.append(SignalSource(sign) { self.signalled(sign) })
     }
@@ -99,6 +106,12 @@ package final class Daemon {
       pidFile?.remove()
       exit(failure == nil ? 0 : 1)
     }
+  }
+
+  /// Ends the daemon of a client that is gone, when what it asked for is done.
+  private func stopIfIdle() {
+    let isDone = services.jobs.all.allSatisfy { $0.snapshot.status == .concluded }
+    if server.isEmpty && isDone { stop(.hostQMPQuit) }
   }
 
   /// The first signal ends the daemon in order, a second one at once: what that leaves is what a
@@ -150,5 +163,23 @@ private final class JobStatusLine {
     default: return
     }
     notifier.status(jobs == 0 ? "Idle" : "\(jobs) job(s)")
+  }
+}
+
+/// Tells the daemon when a job is over.
+///
+/// Isolation: control plane.
+@ControlPlane
+private final class JobEnds {
+  /// Called after the event has been dealt with by everybody.
+  var handler: @Sendable @ControlPlane () -> Void = {}
+
+  nonisolated init() {}
+
+  func note(_ event: JobEvent) {
+    switch event {
+    case .statusChanged(_, .concluded), .statusChanged(_, .null): ControlPlane.post(handler)
+    default: return
+    }
   }
 }

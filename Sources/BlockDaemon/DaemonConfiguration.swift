@@ -19,6 +19,8 @@ package struct DaemonConfiguration: Sendable {
   package var nodes: [JSONValue] = []
   /// File to hold the process id while the daemon runs.
   package var pidFile: String?
+  /// Whether the daemon ends when its last client has gone and no job is left.
+  package var exitsWhenIdle = false
 
   package init() {}
 }

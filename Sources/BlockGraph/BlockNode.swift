@@ -132,6 +132,14 @@ package final class BlockNode: Sendable {
     }
   }
 
+  /// Throws `readOnly` where the node refuses writes: for who writes as a guest does, and does not
+  /// open what its user has opened for reading only.
+  package func requireWritable() throws(BlockError) {
+    guard !isReadOnly else {
+      throw BlockError(.readOnly, "Block node '\(name)' is read-only", file: fileName)
+    }
+  }
+
   /// No further call may come after this one. Returns whether it was the first.
   func markClosed() -> Bool {
     state.withLock { state in

@@ -20,6 +20,13 @@ extension HostFile {
     try writeZeroBytes(ByteRange(from: core.upper, to: range.upper))
   }
 
+  package func reserve(_ range: ByteRange) throws(BlockError) {
+    let file = try writableFile()
+    // A device has all its space; a file system that cannot promise any has to be taken as it is.
+    if isDevice { return }
+    _ = try allocate(file, cl_FALLOC_FL_KEEP_SIZE, range)
+  }
+
   package func discard(_ range: ByteRange) throws(BlockError) {
     let file = try writableFile()
     let core = isDevice ? range.narrowed(to: blockSize) : range

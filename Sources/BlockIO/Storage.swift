@@ -39,6 +39,10 @@ package protocol Storage: AnyObject, Sendable {
   /// `range.upper`, but grows it up to there.
   func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError)
 
+  /// Sees to it, where the storage can, that a later write to `range` does not fail for want of
+  /// space. What `range` holds stays; the length too. Fails with `noSpace`.
+  func reserve(_ range: ByteRange) throws(BlockError)
+
   /// Gives the space of `range` back where the storage can; what it reads afterwards is not
   /// defined. Never an error where the storage cannot.
   func discard(_ range: ByteRange) throws(BlockError)
@@ -139,6 +143,9 @@ extension Storage {
       }
     }
   }
+
+  /// Promises nothing: a storage that can do better says so.
+  package func reserve(_ range: ByteRange) throws(BlockError) {}
 
   /// No offload: the caller reads and writes.
   package func copy(

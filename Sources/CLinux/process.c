@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -36,7 +35,7 @@ static char **environment(char *listen_fds, char *listen_pid) {
 }
 
 // The child's part between fork and exec: only calls that are safe there.
-static void become(int32_t listener, pid_t parent) {
+static void become(int32_t listener) {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0) return;
     // dup2 onto itself would leave close-on-exec set.
@@ -46,9 +45,6 @@ static void become(int32_t listener, pid_t parent) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) return;
-    // A parent that died before that sends nothing any more.
-    if (getppid() != parent) _exit(1);
     errno = 0;
 }
 
@@ -58,11 +54,10 @@ int32_t cl_spawn_listener(const char *program, char *const *arguments, int32_t l
     if (!variables) return -1;
     // vfork: the child writes its own number into our memory, and errno where exec fails.
     volatile int failure = 0;
-    pid_t parent = getpid();
     pid_t child = vfork();
     if (child == 0) {
         errno = 0;
-        become(listener, parent);
+        become(listener);
         if (errno == 0) {
             snprintf(listen_pid, sizeof listen_pid, "LISTEN_PID=%d", (int)getpid());
             execve(program, arguments, variables);

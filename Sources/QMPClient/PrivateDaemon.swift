@@ -1,10 +1,10 @@
 import CLinux
 import Glibc
 
-/// A daemon of one client's own, that nobody else can reach and that ends with the client.
+/// A daemon of one client's own, that nobody else can reach. When the client is gone, however that
+/// happened, it finishes the jobs that it has and ends.
 ///
-/// Isolation: the thread that started it; when that thread ends, the daemon gets SIGTERM and ends
-/// at a safe point.
+/// Isolation: the thread that started it.
 package final class PrivateDaemon {
   /// Why there is none.
   package enum Failure: Error, Hashable, Sendable {
@@ -92,7 +92,7 @@ package final class PrivateDaemon {
   }
 
   private static func start(_ program: String, _ listener: Int32) throws(Failure) -> Int32 {
-    let words = [program, "--log-level", "warning"]
+    let words = [program, "--exit-when-idle", "--log-level", "warning"]
     var arguments: [UnsafeMutablePointer<CChar>?] = unsafe words.map { word in unsafe strdup(word) }
     unsafe arguments.append(nil)
     let result = unsafe cl_spawn_listener(program, &arguments, listener)

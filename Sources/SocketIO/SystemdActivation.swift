@@ -23,7 +23,7 @@ package enum SystemdActivation {
       throw BlockError(.invalidArgument, "LISTEN_PID is '\(owner)', which is no process number")
     }
     guard owner == processID, let text = environment("LISTEN_FDS") else { return none }
-    guard let count = Int32(text), count > 0, count <= Int32.max - firstDescriptor else {
+    guard let count = Int32(text), count >= 0, count <= Int32.max - firstDescriptor else {
       throw BlockError(
         .invalidArgument, "LISTEN_FDS is '\(text)', which is no number of descriptors")
     }

@@ -53,7 +53,7 @@ struct JobRun {
     }
   }
 
-  /// What came of the commands after those that opened `images`; the first refusal of all is thrown.
+  /// What came of the commands after those that opened `images`; the first refusal is thrown.
   private func results(
     _ answers: [Result<JSONValue, QMPError>], _ images: [ImageFile]
   ) throws -> [JSONValue] {

@@ -11,7 +11,8 @@ struct QBlockCtl: ParsableCommand {
     discussion: "Sizes may have a suffix k, M, G or T of powers of 1024.",
     subcommands: [
       Commit.self, MakeEmpty.self, Create.self, Write.self, Info.self, Map.self, Checksum.self,
-      Compare.self, Check.self, Open.self, Close.self, Nodes.self, Jobs.self, JobVerbs.self, Watch.self,
+      Compare.self, Check.self, Open.self, Close.self, Nodes.self, Jobs.self, JobVerbs.self,
+      Watch.self,
       RawQMP.self,
     ])
 

@@ -25,6 +25,8 @@ struct QBlockd: ParsableCommand {
   var imageRoot: [String] = []
   @Option(help: "Open this node at the start: the arguments of blockdev-add; may be given again.")
   var blockdev: [String] = []
+  @Flag(help: "End when the last client has gone and no job is left.")
+  var exitWhenIdle = false
   @Option(help: "Keep the process id in this file.")
   var pidFile: String?
   @Option(
@@ -64,6 +66,7 @@ struct QBlockd: ParsableCommand {
     configuration.socketGroup = socketGroup
     configuration.imageRoots = imageRoot
     configuration.pidFile = pidFile
+    configuration.exitsWhenIdle = exitWhenIdle
     for text in blockdev {
       do throws(JSONSyntaxError) {
         configuration.nodes.append(try JSONValue.parse(text))

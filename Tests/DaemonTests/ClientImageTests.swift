@@ -132,7 +132,7 @@ struct ClientImageTests {
     let bytes = try stage.directory.read("top")
     let refused = try stage.ctl("make-empty", "top")
     #expect(refused.status == 1)
-    #expect(refused.errors.hasPrefix("qblockctl: Emptying 'top' would change what a guest sees"))
+    #expect(refused.errors.contains("/top' would change what a guest sees"))
     #expect(try stage.directory.read("top") == bytes)
     #expect(try stage.done("make-empty", "--force", "top") == "Image emptied.\n")
     #expect(try stage.img("check", "top").status == 0)

@@ -173,8 +173,8 @@ struct CommitNamesTests {
     let rootless = try DaemonProcess.start()
     let client = try rootless.client()
     try client.add("top", chain.path("top"))
-    let outcome = try client.commit("top")
-    #expect(outcome.error?.contains("is named only by the image over it") == true)
+    let sentence = refusal { _ = try client.commit("top") }
+    #expect(sentence?.contains("is named only by the image over it") == true)
     #expect(try chain.names.map(chain.bytes) == before)
     #expect(
       try client.commit("top") { $0.base = chain.path("base") }.error == nil, "now it is named")

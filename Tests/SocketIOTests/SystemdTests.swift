@@ -12,6 +12,7 @@ import Testing
       (["LISTEN_FDS": "2"], 0),
       (["LISTEN_PID": "41", "LISTEN_FDS": "2"], 0),
       (["LISTEN_PID": "42"], 0),
+      (["LISTEN_PID": "42", "LISTEN_FDS": "0"], 0),
       (["LISTEN_PID": "42", "LISTEN_FDS": "1"], 1),
       (["LISTEN_PID": "42", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"], 2),
     ] as [([String: String], Int)])
@@ -24,7 +25,7 @@ import Testing
     "numbers that cannot be are refused",
     arguments: [
       ["LISTEN_PID": ""], ["LISTEN_PID": "x"], ["LISTEN_PID": "0"], ["LISTEN_PID": "-1"],
-      ["LISTEN_PID": "42", "LISTEN_FDS": "0"], ["LISTEN_PID": "42", "LISTEN_FDS": "-1"],
+      ["LISTEN_PID": "42", "LISTEN_FDS": "-1"],
       ["LISTEN_PID": "42", "LISTEN_FDS": "2147483647"], ["LISTEN_PID": "42", "LISTEN_FDS": " 1"],
       ["LISTEN_PID": "42", "LISTEN_FDS": "99999999999999999999"],
     ])

@@ -25,7 +25,8 @@ package final class DaemonProcess {
   /// Starts the daemon with these arguments, after `--socket`, and returns when it serves.
   ///
   /// `socket` is a path in its own directory unless given. `launcher` are the words of a command
-  /// that sets something up and then becomes the daemon: `prlimit`, or `env` with variables. Throws `StartFailure` when the daemon ends instead.
+  /// that sets something up and then becomes the daemon: `prlimit`, or `env` with variables. Throws
+  /// `StartFailure` when the daemon ends instead.
   package static func start(
     arguments: [String] = [], socket: String? = nil, launcher: [String] = []
   ) throws -> DaemonProcess {

@@ -3,8 +3,8 @@ import BlockCore
 /// A check of a qcow2 file's refcounts, COPIED flags and offsets, as small as it can be and without
 /// a line of the engine: what is counted, against what the refcount blocks say.
 ///
-/// It judges as `qemu-img check` does: too low a count or a wrong flag is an error, too high a count
-/// a leak.
+/// It judges as `qemu-img check` does: too low a count or a wrong flag is an error, too high a
+/// count a leak.
 ///
 /// Isolation: value.
 package struct RefcountCheck: Sendable {

@@ -73,13 +73,30 @@ extension DaemonServices {
     // The headers of what lies on top will name base. Whoever names a layer to be taken out has
     // asked for that, though nothing else in those files may be touched.
     for overlay in graph.overlays(of: top) { graph.noteNamed(overlay) }
+    try checkBackingFile(call.backingFile, of: graph.overlays(of: top))
     guard let index = chain.nodes.firstIndex(where: { $0 === base }), index > 0 else {
       throw QMPError("cannot commit an image into itself")
     }
+    do throws(BlockError) { try graph.checkMayWrite(base) } catch { throw QMPError(error) }
     var request = CommitJob.Request(chain: chain, base: index)
     request.backingFile = call.backingFile
     request.emptiesTop = call.makeEmpty
     return request
+  }
+
+  /// An overlay that names its backing file in a way that we would not follow, or not at all, would
+  /// not read the same afterwards.
+  private func checkBackingFile(
+    _ name: String?, of overlays: [BlockNode]
+  ) throws(QMPError) {
+    guard let name else { return }
+    do throws(BlockError) {
+      for overlay in overlays {
+        _ = try OpenGate.path(ofBacking: name, namedBy: overlay.fileName)
+      }
+    } catch {
+      throw QMPError(error)
+    }
   }
 
   private func commitTop(

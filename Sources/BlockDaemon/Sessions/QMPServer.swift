@@ -13,12 +13,17 @@ final class QMPServer {
   private var listeners: [UnixListener] = []
   private var sessions: [ObjectIdentifier: QMPSession] = [:]
   private var allGone: (@ControlPlane () -> Void)?
+  /// Called when the last client has gone.
+  var whenEmpty: @ControlPlane () -> Void = {}
 
   init(_ dispatcher: CommandDispatcher, _ events: EventBus, _ log: Logger) {
     self.dispatcher = dispatcher
     self.events = events
     self.log = log
   }
+
+  /// Whether no client is connected.
+  var isEmpty: Bool { sessions.isEmpty }
 
   /// Clients of `listener` are heard from now on.
   func serve(_ listener: UnixListener) {
@@ -52,7 +57,9 @@ final class QMPServer {
     }
     let session = QMPSession(connection, dispatcher, events, log) { [unowned self] session in
       sessions[ObjectIdentifier(session)] = nil
-      if sessions.isEmpty { allGone.take()?() }
+      guard sessions.isEmpty else { return }
+      allGone.take()?()
+      whenEmpty()
     }
     sessions[ObjectIdentifier(session)] = session
     session.start()

@@ -34,6 +34,7 @@ package final class MakeEmptyJob: JobBody {
     let isCommitted = chain.nodes.count > 1 && memory.holds(top: top, base: chain.nodes[1])
     compares = !force && !isCommitted
     claims = NodeClaims(graph, id: id, type: .makeEmpty)
+    try top.requireWritable()
     let overlays = graph.overlays(of: top)
     for node in chain.nodes { try graph.requireNoJob(on: node) }
     try claims.take(top, .writer, besides: overlays)
@@ -46,7 +47,6 @@ package final class MakeEmptyJob: JobBody {
   package func run(_ job: JobContext) async throws(BlockError) {
     try await job.enter(.plan)
     let (top, mode) = (chain.top, mode)
-    try await claims.openForWriting(top)
     let generation = top.writeGeneration
     if compares { try await compare(job) }
     try await job.enter(.empty)
@@ -69,9 +69,12 @@ package final class MakeEmptyJob: JobBody {
     let work = SameBeneathWork(source, plan: survey.plan, progress: job.progress)
     try await job.run(work)
     guard let difference = work.difference else { return }
+    let top = chain.top
+    let why =
+      chain.nodes.count > 1
+      ? "the image under it does not hold the same" : "there is no image under it"
     throw BlockError(
-      .invalidArgument,
-      "Emptying '\(chain.top.name)' would change what a guest sees: it is not committed",
-      file: chain.top.fileName, offset: difference)
+      .invalidArgument, "Emptying '\(top.fileName)' would change what a guest sees: \(why)",
+      file: top.fileName, offset: difference)
   }
 }

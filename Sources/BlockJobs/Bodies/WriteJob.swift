@@ -35,6 +35,7 @@ package final class WriteJob: JobBody {
     self.bytes = bytes
     claims = NodeClaims(graph, id: id, type: .write)
     try chain.top.check(range.lower, range.length)
+    try chain.top.requireWritable()
     for node in chain.nodes { try graph.requireNoJob(on: node) }
     try claims.take(chain.top, .writer)
     for node in chain.nodes.dropFirst() { try claims.take(node, .reader) }
@@ -44,8 +45,6 @@ package final class WriteJob: JobBody {
   package var files: [String] { [chain.top.fileName] }
 
   package func run(_ job: JobContext) async throws(BlockError) {
-    try await job.enter(.plan)
-    try await claims.openForWriting(chain.top)
     try await job.enter(.transfer)
     let (chain, bytes, first) = (chain, bytes, range.lower)
     switch bytes {

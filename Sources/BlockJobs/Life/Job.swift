@@ -259,6 +259,7 @@ package final class Job {
       speed: pump.speed, isBusy: pump.isBusy, isPaused: machine.isUserPaused,
       isReady: machine.isReady, autoFinalize: options.autoFinalize,
       autoDismiss: options.autoDismiss, isCancelled: isCancelled,
+      isSoftlyCancelled: machine.cancellation == .soft,
       bytesPerSecond: meter.bytesPerSecond(at: now),
       etaSeconds: meter.secondsLeft(for: total - done, at: now),
       elapsedNanoseconds: machine.isConcluded ? result.durationNanoseconds : now - startedAt,

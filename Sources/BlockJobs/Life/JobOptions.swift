@@ -65,6 +65,8 @@ package struct JobSnapshot: Hashable, Sendable {
   package var autoDismiss: Bool
   /// Whether it was told to stop by force.
   package var isCancelled: Bool
+  /// Whether it was told to stop when it was ready, without completing.
+  package var isSoftlyCancelled: Bool
   /// Bytes per second, averaged; nil before it is known.
   package var bytesPerSecond: Int?
   /// Seconds until everything is done; nil when there is no telling.

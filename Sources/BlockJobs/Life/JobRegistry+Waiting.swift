@@ -36,12 +36,12 @@ extension JobRegistry {
   ) async throws(BlockError) -> JobSnapshot {
     guard let job = self[id] else {
       guard let outcome = outcome(of: id) else { throw JobRegistry.notFound }
-      return try outcome.success()
+      return try outcome.completion()
     }
     guard job.body.canComplete else { throw job.machine.cannotComplete }
     switch job.machine.status {
     case .concluded, .aborting, .waiting, .pending: break
-    case _ where job.machine.cancellation == .forced: break
+    case _ where job.machine.cancellation != .none: break
     default:
       do throws(BlockError) { try job.machine.check(.complete) } catch {
         throw BlockError(.busy, error.message)
@@ -51,7 +51,7 @@ extension JobRegistry {
     let end = try await wait(for: job, timeout: timeout) { job in
       job.machine.isConcluded || job.isLeftPending
     }
-    return try end.success()
+    return try end.completion()
   }
 
   /// QEMU's sentence for an id that no job has.
@@ -77,6 +77,15 @@ extension JobRegistry {
 }
 
 extension JobSnapshot {
+  /// The same for who asked for completion: a job that was cancelled without force has ended well,
+  /// but the graph has not changed.
+  func completion() throws(BlockError) -> JobSnapshot {
+    guard !isSoftlyCancelled else {
+      throw BlockError(.cancelled, "Job '\(id)' was cancelled, and ends without completing")
+    }
+    return try success()
+  }
+
   /// The snapshot itself, unless the job was cancelled or failed: that is thrown.
   package func success() throws(BlockError) -> JobSnapshot {
     if let failure { throw failure }

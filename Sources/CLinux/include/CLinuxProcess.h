@@ -9,8 +9,8 @@
 /// Starts `program` with no arguments but `arguments` (the first is its own name; NULL ends them),
 /// and hands it the listening socket `listener` as the service manager would (sd_listen_fds(3)).
 ///
-/// It reads nothing, its output goes where our errors go, and the terminal's signals pass it by. It
-/// gets SIGTERM when the calling thread ends, however that happens. Returns its process number.
+/// It reads nothing, its output goes where our errors go, and the terminal's signals pass it by.
+/// Returns its process number.
 int32_t cl_spawn_listener(const char *program, char *const *arguments, int32_t listener);
 
 #endif

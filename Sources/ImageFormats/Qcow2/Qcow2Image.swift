@@ -26,8 +26,8 @@ package final class Qcow2Image: ImageDriver {
   /// - Parameters:
   ///   - data: where guest data lie; nil for the same storage. Images with a data file of their own
   ///     are refused until they are built, so today this serves tests and what comes.
-  ///   - readOnly: refuse writes; images that may only be read (corrupt, with bitmaps) open only so,
-  ///     and one that was not closed cleanly is repaired before it is opened for writing.
+  ///   - readOnly: refuse writes; images that may only be read (corrupt, with bitmaps) open only
+  ///     so, and one that was not closed cleanly is repaired before it is opened for writing.
   ///   - dropBitmaps: an image with persistent bitmaps may be opened for writing, now or by
   ///     `reopen`; they are freed with the first change.
   ///   - cacheBytes: most memory for table slices.

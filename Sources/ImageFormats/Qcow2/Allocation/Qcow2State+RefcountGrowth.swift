@@ -34,6 +34,7 @@ extension Qcow2State {
     refcountTable[index] = UInt64(offset)
     do {
       try adjustRefcounts(run, up: true)
+      try io.reserve(ByteRange(at: header.refcountTableOffset + index * 8, length: 8))
     } catch {
       refcountTable[index] = 0
       refblocks.drop(block)

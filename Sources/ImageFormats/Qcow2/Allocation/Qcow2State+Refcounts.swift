@@ -56,7 +56,7 @@ extension Qcow2State {
         throw refcountFault(cluster, up: up)
       }
       let count = min(refcountsPerSlice - start, run.end.index - cluster.index)
-      refblocks.markDirty(slice)
+      try refblocks.markDirty(slice, io)
       for index in start..<start + count {
         let old = words.get(slice.words, index)
         guard up ? old < geometry.maximumRefcount : old > 0 else {

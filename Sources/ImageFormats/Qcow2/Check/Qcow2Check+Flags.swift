@@ -68,8 +68,8 @@ extension Qcow2Check {
     return low < tables.count && Int(tables[low].cluster) == cluster ? tables[low] : nil
   }
 
-  /// Whether the cluster at `offset` has a refcount of exactly 1 by now. Past the file's end that is
-  /// what is stored, and nothing once the refcounts were built anew.
+  /// Whether the cluster at `offset` has a refcount of exactly 1 by now. Past the file's end that
+  /// is what is stored, and nothing once the refcounts were built anew.
   private mutating func isOwned(_ offset: Int) throws(BlockError) -> Bool {
     let cluster = offset >> geometry.clusterBits
     if offset < fileBytes { return counts[cluster] == 1 }

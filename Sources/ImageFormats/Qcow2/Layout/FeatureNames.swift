@@ -22,7 +22,7 @@ package struct FeatureNames: Sendable {
   package func describe(incompatible bits: UInt64) -> String {
     (0..<64).filter { bits & (1 << $0) != 0 }
       .map {
-        incompatible[$0] ?? "Unknown incompatible feature: \(String(1 << UInt64($0), radix: 16))"
+        incompatible[$0] ?? "Unknown incompatible feature: \(String(UInt64(1) << $0, radix: 16))"
       }
       .joined(separator: ", ")
   }

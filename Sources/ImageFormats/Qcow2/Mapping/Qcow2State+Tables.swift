@@ -88,6 +88,7 @@ extension Qcow2State {
     let offset = geometry.offset(of: run.first)
     do {
       try fillNewTable(run, copying: old)
+      try io.reserve(ByteRange(at: header.l1Offset + index * 8, length: 8))
     } catch {
       l2.drop(geometry.bytes(of: run.first, count: 1))
       freeUnreferenced(run)
@@ -112,7 +113,9 @@ extension Qcow2State {
     guard let old else { return }
     for part in stride(from: 0, to: geometry.clusterSize, by: geometry.sliceBytes) {
       let words = try l2.slice(at: old + part, io).words
-      if words.contains(where: { $0 != 0 }) { l2.insertNew(at: offset + part, words: words) }
+      if words.contains(where: { $0 != 0 }) {
+        try l2.insertNew(at: offset + part, words: words, io)
+      }
     }
   }
 }

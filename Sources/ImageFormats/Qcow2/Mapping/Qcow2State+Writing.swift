@@ -133,7 +133,7 @@ extension Qcow2State {
       let (slice, first) = try l2Slice(table: table, guest: position)
       let count = min(clusters - index, l2.sliceWords - first)
       // A dirty slice stays in the cache until its words have changed.
-      l2.markDirty(slice)
+      try l2.markDirty(slice, io)
       var words: [UInt64] = []
       words.reserveCapacity(count)
       for step in 0..<count {

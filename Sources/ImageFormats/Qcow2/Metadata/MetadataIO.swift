@@ -85,6 +85,10 @@ package struct MetadataIO: Sendable {
     try storage.writeZeroes(range, deallocate: false)
   }
 
+  /// Makes sure that `range` can be written later, also when the disk is full by then: what has
+  /// been copied must not be lost because there is no room to say where it is.
+  package func reserve(_ range: ByteRange) throws(BlockError) { try storage.reserve(range) }
+
   /// The flush `point`.
   package func flush(_ point: FlushPoint) throws(BlockError) {
     if point == elided { return }

@@ -57,18 +57,23 @@ struct TableCache: ~Copyable {
     return slice
   }
 
-  /// A dirty slice for a place that is new: `words`, or zeros.
-  @discardableResult
-  mutating func insertNew(at offset: Int, words: [UInt64]? = nil) -> TableSlice {
-    let slice = insert(
-      TableSlice(offset: offset, words: words ?? [UInt64](repeating: 0, count: sliceWords)))
-    markDirty(slice)
-    return slice
+  /// A dirty slice for a place that is new.
+  mutating func insertNew(
+    at offset: Int, words: [UInt64], _ io: MetadataIO
+  ) throws(BlockError) {
+    try io.reserve(ByteRange(at: offset, length: sliceBytes))
+    let slice = insert(TableSlice(offset: offset, words: words))
+    slice.isDirty = true
+    dirty.append(slice)
   }
 
-  /// Notes that `slice` differs from what is on disk.
-  mutating func markDirty(_ slice: TableSlice) {
+  /// Notes that `slice` is about to differ from what is on disk. One that holds nothing yet may be
+  /// a hole there, so its space is taken now: when it is written the disk may be full.
+  mutating func markDirty(_ slice: TableSlice, _ io: MetadataIO) throws(BlockError) {
     if slice.isDirty { return }
+    if slice.words.allSatisfy({ $0 == 0 }) {
+      try io.reserve(ByteRange(at: slice.offset, length: sliceBytes))
+    }
     slice.isDirty = true
     dirty.append(slice)
   }
