@@ -25,8 +25,8 @@ extension Qcow2Image {
     case .readsZero: return
     }
     try forEachRun(in: wholeClusters(of: range, diskEnd: virtualSize)) { (run) throws(BlockError) in
-      if run.content == .unallocated { return }
-      if replacement == .plainZero, run.content == .zero(reservedAt: nil) { return }
+      let isDone = replacement == .empty ? .unallocated : ImageContent.zero(reservedAt: nil)
+      if run.content == isDone { return }
       try replaceEntries(run.range, replacement)
     }
   }

@@ -30,14 +30,18 @@ extension Qcow2State {
     try flush()
   }
 
+  /// Directory and tables of all bitmaps together: 16 MiB of tables name two million clusters, far
+  /// above what disks need, and bound what an image that lies can make us read and hold.
+  private static var bitmapTableBytes: Int { 16 << 20 }
+
   /// The clusters of the directory, of each bitmap's table and of each bitmap's data.
   private func bitmapClusters(
     count: Int, directory: UInt64, bytes: UInt64
   ) throws(BlockError) -> [ClusterRun] {
     let place = try bitmapPlace("bitmap directory", directory, bytes: bytes)
-    var runs = [clusterRun(place)]
-    let entries = try io.readWords(
-      .header, at: place.lower, count: place.length.dividedRoundingUp(by: 8))
+    var runs = [try bitmapClusters(place)]
+    let entries = try io.readWords(.header, at: place.lower, count: place.length / 8)
+    var tableBytes = place.length
     var word = 0
     for index in 0..<count {
       guard word + 3 <= entries.count else { throw badBitmap("directory ends in entry \(index)") }
@@ -45,21 +49,29 @@ extension Qcow2State {
       let extra = Int(entries[word + 2] & 0xffff_ffff)
       let nameBytes = Int(entries[word + 2] >> 32 & 0xffff)
       let table = try bitmapPlace("bitmap table", entries[word], bytes: tableEntries * 8)
-      runs.append(clusterRun(table))
+      tableBytes += table.length
+      guard tableBytes <= Qcow2State.bitmapTableBytes else {
+        throw badBitmap("their tables take more than \(Qcow2State.bitmapTableBytes) bytes")
+      }
+      runs.append(try bitmapClusters(table))
       for entry in try io.readWords(.header, at: table.lower, count: table.length / 8) {
         let offset = entry & 0x00ff_ffff_ffff_fe00
         if offset == 0 { continue }
-        runs.append(
-          clusterRun(try bitmapPlace("bitmap data", offset, bytes: UInt64(geometry.clusterSize))))
+        let data = try bitmapPlace("bitmap data", offset, bytes: UInt64(geometry.clusterSize))
+        runs.append(try bitmapClusters(data))
       }
       word += 3 + (extra + nameBytes).dividedRoundingUp(by: 8)
     }
     return runs
   }
 
-  private func clusterRun(_ range: ByteRange) -> ClusterRun {
-    ClusterRun(
+  private func bitmapClusters(_ range: ByteRange) throws(BlockError) -> ClusterRun {
+    let run = ClusterRun(
       first: geometry.cluster(at: range.lower), count: geometry.clusters(for: range.length))
+    if let region = overlapsMetadata(run) {
+      throw badBitmap("what they name at byte \(range.lower) is the \(region.rawValue)")
+    }
+    return run
   }
 
   /// A range that is cluster-aligned and inside the file.
@@ -67,7 +79,7 @@ extension Qcow2State {
     _ what: String, _ offset: UInt64, bytes: UInt64
   ) throws(BlockError) -> ByteRange {
     guard let offset = Int(exactly: offset), let bytes = Int(exactly: bytes), offset > 0,
-      geometry.offsetInCluster(offset) == 0, bytes > 0, bytes <= Limits.snapshotTableBytes,
+      geometry.offsetInCluster(offset) == 0, bytes > 0, bytes <= Qcow2State.bitmapTableBytes,
       offset <= fileEnd, bytes <= fileEnd - offset
     else { throw badBitmap("\(what) has offset \(offset), length \(bytes)") }
     return ByteRange(at: offset, length: bytes)
