@@ -41,8 +41,9 @@ struct ClientJobTests {
     let disk = try stage.qcow2("disk", size: 6 << 20)
     var model = [UInt8](repeating: 0, count: 6 << 20)
     let patterned = 1000..<5_000_001
-    #expect(try await write(disk, ByteRange(at: 1000, length: 4_999_001), .pattern(0xa5))
-      .currentProgress == 4_999_001)
+    #expect(
+      try await write(disk, ByteRange(at: 1000, length: 4_999_001), .pattern(0xa5))
+        .currentProgress == 4_999_001)
     for index in patterned { model[index] = 0xa5 }
     _ = try await write(disk, ByteRange(at: 70_000, length: 200_000), .zeroes)
     for index in 70_000..<270_000 { model[index] = 0 }

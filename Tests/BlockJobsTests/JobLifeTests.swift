@@ -137,10 +137,11 @@ struct JobLifeTests {
 
   @Test("at shutdown every job ends, also one that its user paused")
   func shutdown() async throws {
-    let job = try stage.start(ScriptedBody(canComplete: true) { job throws(BlockError) in
-      job.becomeReady()
-      _ = try await job.waitForCompletion { false }
-    })
+    let job = try stage.start(
+      ScriptedBody(canComplete: true) { job throws(BlockError) in
+        job.becomeReady()
+        _ = try await job.waitForCompletion { false }
+      })
     await stage.wait(for: job) { $0.machine.isReady }
     try job.pause()
     await stage.registry.cancelAll()

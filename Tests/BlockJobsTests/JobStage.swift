@@ -80,7 +80,11 @@ final class JobStage {
   @discardableResult
   func end(of job: Job) async -> JobSnapshot {
     await withCheckedContinuation { continuation in
-      _ = job.when { $0.machine.isConcluded } _: { continuation.resume(returning: $0) }
+      _ = job.when {
+        $0.machine.isConcluded
+      } _: {
+        continuation.resume(returning: $0)
+      }
     }
   }
 

@@ -55,9 +55,11 @@ struct JobWaitingTests {
   func completeSyncCancelled() async throws {
     let job = try await readyJob()
     try job.pause()
-    let waiting = Task { await failure { () throws(BlockError) in
-      try await stage.registry.completeSync("j0")
-    } }
+    let waiting = Task {
+      await failure { () throws(BlockError) in
+        try await stage.registry.completeSync("j0")
+      }
+    }
     while !job.machine.isCompletionRequested { await Task.yield() }
     try job.cancel(force: true)
     #expect(await waiting.value?.code == .cancelled)
@@ -85,9 +87,10 @@ struct JobWaitingTests {
     try job.cancel(force: true)
     await stage.end(of: job)
 
-    let never = try stage.start(ScriptedBody { job throws(BlockError) in
-      _ = try await job.waitForCompletion { false }
-    })
+    let never = try stage.start(
+      ScriptedBody { job throws(BlockError) in
+        _ = try await job.waitForCompletion { false }
+      })
     let impossible = await failure { () throws(BlockError) in
       try await stage.registry.completeSync("j0")
     }
@@ -104,9 +107,11 @@ struct JobWaitingTests {
   func timeout() async throws {
     let job = try await readyJob()
     try job.pause()
-    let waiting = Task { await failure { () throws(BlockError) in
-      try await stage.registry.completeSync("j0", timeout: 5_000_000_000)
-    } }
+    let waiting = Task {
+      await failure { () throws(BlockError) in
+        try await stage.registry.completeSync("j0", timeout: 5_000_000_000)
+      }
+    }
     while clock.nextAlarm == nil { await Task.yield() }
     clock.advance(by: 5_000_000_000)
     #expect(await waiting.value?.message == "Timed out waiting for job 'j0'")

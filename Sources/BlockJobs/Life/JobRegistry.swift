@@ -81,7 +81,11 @@ package final class JobRegistry {
     for job in all { job.shutDown() }
     for job in all {
       await withCheckedContinuation { continuation in
-        _ = job.when { $0.machine.isConcluded } _: { _ in continuation.resume() }
+        _ = job.when {
+          $0.machine.isConcluded
+        } _: { _ in
+          continuation.resume()
+        }
       }
     }
   }

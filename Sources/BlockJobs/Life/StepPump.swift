@@ -136,7 +136,8 @@ final class StepPump {
       let pause = max(
         work.isThrottled ? limiter.delay(at: now) : 0, retryAt > now ? retryAt - now : 0)
       guard pause == 0 else { return wake(after: pause) }
-      let budget = limiter.speed == 0
+      let budget =
+        limiter.speed == 0
         ? Limits.copyWindowBytes : min(Limits.copyWindowBytes, limiter.quota)
       limiter.spend(budget, at: now)
       stepsAtWork += 1
