@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Tables that outgrow their place, and disks at both ends of what a size may be.
-@Suite("growth", .timeLimit(.minutes(1)))
+@Suite("growth", .timeLimit(.minutes(10)))
 struct GrowthTests {
   let directory: TemporaryDirectory
 

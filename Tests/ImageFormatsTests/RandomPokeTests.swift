@@ -6,7 +6,7 @@ import Testing
 
 /// Valid images with one to three words of metadata changed at random: whatever comes of it, it is
 /// an error or an answer, never a trap or a request without end.
-@Suite("random pokes", .timeLimit(.minutes(2)))
+@Suite("random pokes", .timeLimit(.minutes(10)))
 struct RandomPokeTests {
   /// Images of which every kind of metadata is small enough to be hit often.
   static func bases() throws -> [HostileImage] {
