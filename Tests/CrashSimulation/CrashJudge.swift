@@ -8,6 +8,8 @@ final class CrashJudge {
   private let scene: CrashScene
   private let qemuShare: Int
   private var directory: TemporaryDirectory?
+  /// Hashes of images whose refcounts are right.
+  private var sound: Set<UInt64> = []
   /// One state in so many is used.
   private static let useShare: UInt64 = 32
 
@@ -21,7 +23,7 @@ final class CrashJudge {
   ) throws(CrashOracle.Fault) {
     guard let expected = scene.expectation(at: state.position) else { return }
     let oracle = CrashOracle(scene.names, state.images)
-    try oracle.judge(expected)
+    try oracle.judge(expected, sound: &sound)
     // Before an image is made, or after it has gone, nobody uses it.
     guard expected.views[scene.top] != nil else { return }
     if state.hash % CrashJudge.useShare == 0 { try oracle.use(scene.top) }

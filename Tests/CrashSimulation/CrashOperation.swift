@@ -7,6 +7,7 @@ import TestSupport
 /// Isolation: value.
 package enum CrashOperation: String, CaseIterable, Sendable {
   case create
+  case fill
   case write
   case resize
   case reset
@@ -18,9 +19,9 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   /// Whether it makes sense with `layout`.
   package func fits(_ layout: CrashLayout) -> Bool {
     // Thousands of clusters, one by one, would take all the time there is.
-    if layout.isLarge { return [.write, .resize, .reset, .link].contains(self) }
+    if layout.isLarge { return [.fill, .write, .resize, .reset, .link].contains(self) }
     return switch self {
-    case .write, .resize, .discard: true
+    case .fill, .write, .resize, .discard: true
     case .create: layout.traits.isEmpty && layout.depth < 3
     case .reset: layout.traits.isDisjoint(with: [.snapshot])
     case .link: layout.depth > 1
@@ -34,7 +35,8 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     var generator = SeededGenerator(seed: seed)
     switch self {
     case .create: try create(scene)
-    case .write: try write(CrashGuest(scene), &generator, rounds: 5)
+    case .fill: try fill(CrashGuest(scene), &generator)
+    case .write: try write(CrashGuest(scene), &generator, rounds: 3)
     case .resize: try resize(CrashGuest(scene), &generator)
     case .reset, .discard: try empty(CrashGuest(scene), &generator)
     case .link: try link(CrashGuest(scene))
@@ -62,12 +64,23 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     scene.expect(expected)
   }
 
+  /// Long writes one after the other, so that refcount blocks and their table have to grow.
+  private func fill(_ guest: CrashGuest, _ generator: inout SeededGenerator) throws {
+    let chunk = min(guest.image.clusterSize * 20, 24 << 10)
+    let chunks = min(6, guest.view.bytes.count / chunk)
+    for index in 0..<chunks {
+      try guest.write(generator.bytes(chunk), at: index * chunk)
+      if index % 2 == 1 { try guest.flush() }
+    }
+    try guest.flush()
+  }
+
   /// Writes of all kinds, with a flush now and then.
   private func write(
     _ guest: CrashGuest, _ generator: inout SeededGenerator, rounds: Int
   ) throws {
     for _ in 0..<rounds {
-      for _ in 0..<6 { try writeSomething(guest, &generator) }
+      for _ in 0..<5 { try writeSomething(guest, &generator) }
       try guest.flush()
     }
   }
@@ -76,9 +89,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     let cluster = guest.image.clusterSize
     let end = guest.view.bytes.count
     // In whole sectors, as guests write: only those are said to be whole.
-    let lengths = [
-      512, 1024, cluster, cluster + 512, cluster / 2 * 5, min(cluster * 20, 12 << 10),
-    ]
+    let lengths = [512, 1024, cluster, cluster + 512, cluster / 2 * 5]
     let length = min(
       end, (lengths.randomElement(using: &generator) ?? 0).roundedUp(to: 512))
     let offset = Int.random(in: 0...(end - length) / 512, using: &generator) * 512

@@ -60,10 +60,22 @@ package struct CrashImage: Sendable {
   }
 
   /// The byte at `offset`; zero past the end.
-  package subscript(offset: Int) -> UInt8 {
+  package subscript(offset: Int) -> UInt8 { UInt8(number(at: offset, width: 1)) }
+
+  /// The big-endian number of `width` bytes, a power of two, at `offset`, a multiple of it; zero
+  /// past the end.
+  package func number(at offset: Int, width: Int) -> UInt64 {
     let index = offset / CrashImage.pageSize
     guard index < pages.count, let page = pages[index] else { return 0 }
-    return page.bytes[offset % CrashImage.pageSize]
+    return page.bytes.withBytes { bytes in
+      let start = offset % CrashImage.pageSize
+      return switch width {
+      case 8: bytes.bigEndian(at: start)
+      case 4: UInt64(bytes.bigEndian(UInt32.self, at: start))
+      case 2: UInt64(bytes.bigEndian(UInt16.self, at: start))
+      default: UInt64(bytes.byte(at: start))
+      }
+    }
   }
 
   /// Writes `bytes`, and grows where needed.

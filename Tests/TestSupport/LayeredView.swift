@@ -38,9 +38,12 @@ package struct LayeredView: BackingView {
   }
 
   package func readsZero(_ range: ByteRange) throws(BlockError) -> Bool {
-    var bytes = [UInt8](repeating: 0xff, count: range.length)
+    // What lies past the end reads zero, however much it is.
+    let end = layers.first?.virtualSize ?? 0
+    let inside = range.intersection(ByteRange(at: 0, length: end))
+    var bytes = [UInt8](repeating: 0xff, count: inside.length)
     try bytes.withMutableBytes { (span) throws(BlockError) in
-      try read(into: &span, at: range.lower)
+      try read(into: &span, at: inside.lower)
     }
     return bytes.withBytes { $0.isAllZero }
   }

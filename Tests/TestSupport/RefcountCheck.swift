@@ -25,8 +25,8 @@ package struct RefcountCheck: Sendable {
   /// Checks this file.
   package init(_ image: CrashImage) {
     self.image = image
-    let isImage = image.size >= 104 && RefcountCheck.number(image, 0, 4) == 0x5146_49fb
-    clusterBits = isImage ? Int(RefcountCheck.number(image, 20, 4)) : 0
+    let isImage = image.size >= 104 && image.number(at: 0, width: 4) == 0x5146_49fb
+    clusterBits = isImage ? Int(image.number(at: 20, width: 4)) : 0
     references = []
     guard isImage, (9...21).contains(clusterBits) else {
       errors.append("no qcow2 header")
@@ -48,25 +48,25 @@ package struct RefcountCheck: Sendable {
   // MARK: What is referenced
 
   private mutating func readTable() {
-    let (offset, clusters) = (Int(word(48)), Int(word32(56)))
+    let (offset, clusters) = (place(word(48)), Int(word32(56)))
     let count = (clusters << clusterBits) / 8
     table = words(at: offset, count: count, "refcount table")
     reference(offset, bytes: clusters << clusterBits, "refcount table")
     for entry in table where entry != 0 {
-      reference(Int(entry & ~511), bytes: 1 << clusterBits, "refcount block")
+      reference(place(entry & ~511), bytes: 1 << clusterBits, "refcount block")
     }
   }
 
   private mutating func countAll() {
     reference(0, bytes: 1, "header")
-    countTree(l1: Int(word(40)), entries: Int(word32(36)), isActive: true)
-    var position = Int(word(64))
+    countTree(l1: place(word(40)), entries: Int(word32(36)), isActive: true)
+    var position = place(word(64))
     let start = position
     for _ in 0..<Int(word32(60)) {
       guard position + 40 <= image.size else {
         return errors.append("snapshot table past the end")
       }
-      countTree(l1: Int(word(position)), entries: Int(word32(position + 8)), isActive: false)
+      countTree(l1: place(word(position)), entries: Int(word32(position + 8)), isActive: false)
       let lengths = word32(position + 12)
       let extra = Int(word32(position + 36))
       position += (40 + extra + Int(lengths >> 16) + Int(lengths & 0xffff)).roundedUp(to: 8)
@@ -110,7 +110,7 @@ package struct RefcountCheck: Sendable {
       let length = Int(word32(position + 4))
       if word32(position) == 0x2385_2875 {
         countDirectory(
-          at: Int(word(position + 24)), bytes: Int(word(position + 16)),
+          at: place(word(position + 24)), bytes: place(word(position + 16)),
           count: Int(word32(position + 8)))
       }
       position += 8 + length.roundedUp(to: 8)
@@ -121,7 +121,7 @@ package struct RefcountCheck: Sendable {
     reference(start, bytes: length, "bitmap directory")
     var position = start
     for _ in 0..<count where position + 24 <= image.size {
-      let (table, entries) = (Int(word(position)), Int(word32(position + 8)))
+      let (table, entries) = (place(word(position)), Int(word32(position + 8)))
       reference(table, bytes: entries * 8, "bitmap table")
       for entry in words(at: table, count: entries, "bitmap table") where entry > 1 {
         reference(
@@ -164,7 +164,7 @@ package struct RefcountCheck: Sendable {
   private func refcount(of cluster: Int) -> UInt64 {
     let perBlock = (8 << clusterBits) >> refcountOrder
     guard cluster / perBlock < table.count else { return 0 }
-    let block = Int(table[cluster / perBlock] & ~511)
+    let block = place(table[cluster / perBlock] & ~511)
     guard block != 0, block < image.size else { return 0 }
     let index = cluster % perBlock
     if refcountOrder < 3 {
@@ -177,7 +177,7 @@ package struct RefcountCheck: Sendable {
     let width = 1 << (refcountOrder - 3)
     let offset = block + index * width
     guard offset + width <= image.size else { return 0 }
-    return RefcountCheck.number(image, offset, width)
+    return image.number(at: offset, width: width)
   }
 
   private mutating func compare() {
@@ -193,13 +193,11 @@ package struct RefcountCheck: Sendable {
 
   // MARK: Bytes
 
-  private func word(_ offset: Int) -> UInt64 { RefcountCheck.number(image, offset, 8) }
+  private func word(_ offset: Int) -> UInt64 { image.number(at: offset, width: 8) }
+  /// An offset, or one past the end of every file where it is garbage.
+  private func place(_ word: UInt64) -> Int { Int(min(word, 1 << 60)) }
   private func word32(_ offset: Int) -> UInt32 {
-    UInt32(RefcountCheck.number(image, offset, 4))
-  }
-  /// The big-endian number of `width` bytes at `offset`.
-  private static func number(_ image: CrashImage, _ offset: Int, _ width: Int) -> UInt64 {
-    (offset..<offset + width).reduce(0) { $0 << 8 | UInt64(image[$1]) }
+    UInt32(image.number(at: offset, width: 4))
   }
 
   /// Words of a table; what lies past the end of the file is an error, and zero.
