@@ -6,7 +6,7 @@ import BlockCore
 /// Isolation: value.
 struct CrashChange: Sendable {
   enum Effect: Sendable {
-    case write(ArraySlice<UInt8>, at: Int)
+    case write(CrashImage.Patch)
     case zero(ByteRange)
     case punch(ByteRange)
     case truncate(Int)
@@ -19,7 +19,7 @@ struct CrashChange: Sendable {
 
   func apply(to images: inout [CrashImage]) {
     switch effect {
-    case .write(let bytes, let offset): images[file].write(bytes, at: offset)
+    case .write(let patch): images[file].write(patch)
     case .zero(let range): images[file].zero(range)
     case .punch(let range): images[file].punch(range)
     case .truncate(let size): images[file].truncate(to: size)
@@ -35,7 +35,8 @@ struct CrashChange: Sendable {
       switch event {
       case .write(let offset, let bytes):
         cuts(ByteRange(at: offset, length: bytes.count), unit).map {
-          .write(bytes[$0.lower - offset..<$0.upper - offset], at: $0.lower)
+          .write(
+            CrashImage.Patch(bytes[$0.lower - offset..<$0.upper - offset], at: $0.lower))
         }
       case .writeZeroes(let range, _): cuts(range, unit).map { .zero($0) }
       case .discard(let range): cuts(range, unit).map { .punch($0) }

@@ -8,7 +8,7 @@ package struct CrashImage: Sendable {
   /// The unit in which bytes are shared and hashed.
   package static let pageSize = 4096
 
-  private final class Page: Sendable {
+  fileprivate final class Page: Sendable {
     let bytes: [UInt8]
     let hash: UInt64
 
@@ -107,18 +107,54 @@ package struct CrashImage: Sendable {
   private mutating func clear(_ range: ByteRange) {
     for (index, part, _) in CrashImage.pieces(at: range.lower, count: range.length) {
       guard index < pages.count, pages[index] != nil else { continue }
+      if part.count == CrashImage.pageSize {
+        set(index, nil)
+        continue
+      }
       change(index) { $0.replaceSubrange(part, with: repeatElement(0, count: part.count)) }
     }
   }
 
+  /// Bytes for one page, made ready to be written to many images.
+  struct Patch: Sendable {
+    fileprivate let index: Int
+    fileprivate let part: Range<Int>
+    fileprivate let bytes: ArraySlice<UInt8>
+    /// The page, where it is written as a whole.
+    fileprivate let page: Page?
+
+    /// `bytes` at `offset`, all in one page.
+    init(_ bytes: ArraySlice<UInt8>, at offset: Int) {
+      index = offset / pageSize
+      part = offset % pageSize..<offset % pageSize + bytes.count
+      precondition(part.upperBound <= pageSize)
+      self.bytes = bytes
+      page = part.count == pageSize ? Page(Array(bytes)) : nil
+    }
+  }
+
+  /// Writes a patch, and grows where needed.
+  mutating func write(_ patch: Patch) {
+    if patch.part.count == CrashImage.pageSize {
+      set(patch.index, patch.page)
+    } else {
+      change(patch.index) { $0.replaceSubrange(patch.part, with: patch.bytes) }
+    }
+    size = max(size, patch.index * CrashImage.pageSize + patch.part.upperBound)
+  }
+
   private mutating func change(_ index: Int, _ body: (inout [UInt8]) -> Void) {
+    var bytes = (index < pages.count ? pages[index]?.bytes : nil) ?? CrashImage.zeroPage
+    body(&bytes)
+    set(index, Page(bytes))
+  }
+
+  private mutating func set(_ index: Int, _ page: Page?) {
     if index >= pages.count {
       pages.append(contentsOf: repeatElement(nil, count: index + 1 - pages.count))
     }
-    var bytes = pages[index]?.bytes ?? CrashImage.zeroPage
-    body(&bytes)
     sum ^= CrashImage.place(pages[index], index)
-    pages[index] = Page(bytes)
+    pages[index] = page
     sum ^= CrashImage.place(pages[index], index)
   }
 
