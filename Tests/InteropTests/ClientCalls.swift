@@ -45,6 +45,12 @@ extension QMPClient {
   func finish() throws -> JobOutcome {
     let first = try wait(until: .ready)
     if first.status == .ready { try execute(JobComplete { $0.id = "j" }) }
+    return try conclude()
+  }
+
+  /// Waits for the end of the job `j`, which nobody has to complete (any more), dismisses it, and
+  /// returns how it ended.
+  func conclude() throws -> JobOutcome {
     let last = try wait(until: .concluded)
     try execute(JobDismiss { $0.id = "j" })
     return last

@@ -111,7 +111,7 @@ struct JobControlTests {
     try client.execute(JobComplete { $0.id = "j" })
     #expect(try client.blockJob().status == .standby, "completing waits for resuming")
     try client.execute(JobResume { $0.id = "j" })
-    #expect(try client.finish().error == nil)
+    #expect(try client.conclude().error == nil)
     #expect(try chain.shows("base", view))
     try expectUnharmed()
   }
