@@ -38,6 +38,8 @@ let package = Package(
     .executable(name: "qblockd", targets: ["qblockd"]),
     .executable(name: "qblockctl", targets: ["qblockctl"]),
     .executable(name: "qblock-bench", targets: ["qblock-bench"]),
+    // Loaded into programs under test, and linked into none.
+    .library(name: "TraceRecorder", type: .dynamic, targets: ["TraceRecorder"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -100,9 +102,11 @@ let package = Package(
       name: "CrashSimulation",
       dependencies: [
         "TestSupport", "BlockCore", "BlockIO", "BlockRuntime", "ImageFormats", "BlockGraph",
-        "BlockJobs",
+        "BlockJobs", "QMPClient", "QMP",
       ],
       path: "Tests/CrashSimulation", swiftSettings: base),
+    .target(
+      name: "TraceRecorder", path: "Tests/TraceRecorder", cSettings: [.define("_GNU_SOURCE")]),
     .executableTarget(
       name: "qblock-crash", dependencies: ["CrashSimulation", "TestSupport", "ImageFormats"],
       path: "Tests/CrashReport", swiftSettings: base),
@@ -122,7 +126,7 @@ let package = Package(
       ["BlockJobs", "BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
     tests("DaemonTests", ["QMPClient", "QMP", "JSONValue"], exclude: ["Scripts"]),
     tests("InteropTests", ["QMPClient", "QMP", "JSONValue"]),
-    tests("SimulationTests", ["CrashSimulation", "ImageFormats"]),
+    tests("SimulationTests", ["CrashSimulation", "ImageFormats", "BlockCore"]),
     tests("TidyTests", []),
   ]
 )

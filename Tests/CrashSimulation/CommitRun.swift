@@ -11,39 +11,28 @@ import TestSupport
 /// Isolation: one task.
 struct CommitRun {
   private let scene: CrashScene
-  private static let completed = "BLOCK_JOB_COMPLETED"
 
   init(_ scene: CrashScene) { self.scene = scene }
 
   /// Commits the top into the image under it, and empties the top.
   func active() async throws {
-    let view = try scene.view(scene.top)
-    scene.expect(CrashExpectation(views: [scene.top: [view]]))
-    let below = scene.names[scene.names.count - 2]
-    let committed = view.over(try scene.view(below))
-    try await CommitRun.commit(
-      try images, log: scene.log, top: scene.names.count - 1, base: scene.names.count - 2,
-      emptiesTop: true)
-    var after = CrashExpectation(views: [scene.top: [view], below: [committed]])
-    after.empty = [scene.top]
-    expectAfterCompletion(after)
+    try await run(
+      top: scene.names.count - 1, base: scene.names.count - 2, emptiesTop: true,
+      after: try scene.afterActiveCommit())
   }
 
   /// Commits what lies between the top and the base into the base.
   func intermediate() async throws {
-    let view = try scene.view(scene.top)
-    scene.expect(CrashExpectation(views: [scene.top: [view]]))
-    try await CommitRun.commit(
-      try images, log: scene.log, top: scene.names.count - 2, base: 0, emptiesTop: false)
-    var after = CrashExpectation(views: [scene.top: [view]])
-    after.unneeded = Set(scene.names.dropFirst().dropLast())
-    expectAfterCompletion(after)
+    try await run(
+      top: scene.names.count - 2, base: 0, emptiesTop: false,
+      after: try scene.afterIntermediateCommit())
   }
 
-  private func expectAfterCompletion(_ expected: CrashExpectation) {
-    let note = StorageLog.Event.note(CommitRun.completed)
-    guard let position = scene.log.entries.firstIndex(where: { $0.event == note }) else { return }
-    scene.expect(expected, from: position + 1)
+  private func run(top: Int, base: Int, emptiesTop: Bool, after: CrashExpectation) async throws {
+    scene.expect(CrashExpectation(views: [scene.top: [try scene.view(scene.top)]]))
+    try await CommitRun.commit(
+      try images, log: scene.log, top: top, base: base, emptiesTop: emptiesTop)
+    if let completion = scene.completion { scene.expect(after, from: completion) }
   }
 
   private var images: [Qcow2Image] {
@@ -56,7 +45,7 @@ struct CommitRun {
   ) async throws {
     let graph = BlockGraph(gate: try OpenGate(roots: []))
     let registry = JobRegistry(graph: graph) { event in
-      if case .completed(_, nil) = event { log.append(.note(CommitRun.completed)) }
+      if case .completed(_, nil) = event { log.append(.note(CrashScene.completed)) }
     }
     var nodes: [BlockNode] = []
     for image in images {

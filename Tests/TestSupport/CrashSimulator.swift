@@ -36,6 +36,15 @@ package struct CrashSimulator {
     package let position: Int
     /// Equal for equal files.
     package let hash: UInt64
+
+    /// The state `images` of files when `position` entries of the log have happened.
+    package init(_ images: [CrashImage], position: Int) {
+      self.images = images
+      self.position = position
+      var hash: UInt64 = 0
+      for image in images { hash = CrashImage.mix(hash &+ image.hash) }
+      self.hash = hash
+    }
   }
 
   /// Names of the files, as the log has them.
@@ -181,10 +190,9 @@ package struct CrashSimulator {
 
   private mutating func offer(_ images: [CrashImage]) {
     guard !isStopped else { return }
-    var hash: UInt64 = 0
-    for image in images { hash = CrashImage.mix(hash &+ image.hash) }
-    guard seen.insert(hash).inserted else { return }
-    distinct.insert(hash)
-    isStopped = !visit(State(images: images, position: position, hash: hash))
+    let state = State(images, position: position)
+    guard seen.insert(state.hash).inserted else { return }
+    distinct.insert(state.hash)
+    isStopped = !visit(state)
   }
 }

@@ -1,0 +1,70 @@
+import Foundation
+import TestSupport
+
+/// A `qemu-storage-daemon` that commits, spoken to over its standard input and output.
+///
+/// Isolation: one thread.
+final class QemuStorageDaemon {
+  private let files: SceneFiles
+  private let process = Process()
+  private let input = Pipe()
+  private let output = Pipe()
+  private var seen = ""
+
+  /// Starts it, by `launcher`, with the chain of `files` open as nodes of the files' names.
+  init(_ launcher: [String], chain files: SceneFiles) throws {
+    self.files = files
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments =
+      launcher + [
+        "qemu-storage-daemon", "--blockdev", QemuStorageDaemon.node(files.names[...], files),
+        "--chardev", "stdio,id=c", "--monitor", "chardev=c",
+      ]
+    process.standardInput = input
+    process.standardOutput = output
+    try process.run()
+    send(#"{"execute": "qmp_capabilities"}"#)
+  }
+
+  deinit { if process.isRunning { process.terminate() } }
+
+  /// Commits what lies between the top and the base into the base, and ends the daemon as soon as
+  /// that is said to be done.
+  func commitIntermediate() throws {
+    send(
+      """
+      {"execute": "block-commit", "arguments": {"job-id": "j", "device": "top", \
+      "top-node": "\(files.names[files.names.count - 2])", "base-node": "\(files.names[0])", \
+      "backing-file": "\(files.names[0])"}}
+      """)
+    try waitFor("BLOCK_JOB_COMPLETED")
+    send(#"{"execute": "quit"}"#)
+    process.waitUntilExit()
+    let status = process.terminationStatus
+    guard status == 0 else {
+      throw ErrandFailure(description: "qemu-storage-daemon ended with \(status)")
+    }
+  }
+
+  private func send(_ line: String) {
+    input.fileHandleForWriting.write(Data("\(line)\n".utf8))
+  }
+
+  private func waitFor(_ mark: String) throws {
+    while !seen.contains(mark) {
+      let more = output.fileHandleForReading.availableData
+      seen += String(decoding: more, as: UTF8.self)
+      if more.isEmpty || seen.contains(#""error""#) { throw ErrandFailure(description: seen) }
+    }
+  }
+
+  /// The options of the last of `names` over the others.
+  private static func node(_ names: ArraySlice<String>, _ files: SceneFiles) -> String {
+    guard let name = names.last else { return "null" }
+    return """
+      {"driver": "qcow2", "node-name": "\(name)", \
+      "file": {"driver": "file", "filename": "\(files.directory.file(name))"}, \
+      "backing": \(node(names.dropLast(), files))}
+      """
+  }
+}

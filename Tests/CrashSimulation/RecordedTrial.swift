@@ -1,0 +1,133 @@
+package import TestSupport
+
+/// A commit by a program of its own, recorded from outside, and all the states that a power loss
+/// can leave of it: the same for QEMU's programs and for our daemon.
+///
+/// Isolation: value.
+package struct RecordedTrial: Sendable, CustomStringConvertible {
+  /// Whose programs.
+  package enum Maker: String, CaseIterable, Sendable {
+    case qemu = "QEMU"
+    case qblockd
+  }
+
+  /// Which commit.
+  package enum Commit: String, CaseIterable, Sendable {
+    case active = "active, emptied"
+    case resized = "active, emptied, overlay resized"
+    case intermediate
+
+    /// The shapes on which it is tried.
+    package var layouts: [CrashLayout] {
+      switch self {
+      case .active:
+        [CrashLayout(512), CrashLayout(4096), CrashLayout(65_536), CrashLayout(4096, .shortBase)]
+      case .resized:
+        [512, 1024, 4096, 16_384, 65_536].map { CrashLayout($0, .movedL1) }
+      case .intermediate:
+        [
+          CrashLayout(512, depth: 3), CrashLayout(4096, depth: 4), CrashLayout(65_536, depth: 3),
+          CrashLayout(4096, depth: 3, .movedL1, .oddSize),
+        ]
+      }
+    }
+  }
+
+  /// What came of it.
+  package struct Outcome: Sendable {
+    /// Different states.
+    package var states = 0
+    package var badViews = 0
+    /// Those of them in which somebody had been told already that the job has completed.
+    package var badAfterCompletion = 0
+    package var checkErrors = 0
+    /// The first faults, in words.
+    package var faults: [String] = []
+    /// States that `qemu-img` judged too.
+    package var judgedByQemu = 0
+  }
+
+  package let maker: Maker
+  package let commit: Commit
+  package let layout: CrashLayout
+  package var effort = CrashSimulator.Effort()
+
+  /// A trial with all defaults.
+  package init(_ maker: Maker, _ commit: Commit, _ layout: CrashLayout) {
+    self.maker = maker
+    self.commit = commit
+    self.layout = layout
+  }
+
+  package var description: String { "\(maker.rawValue), \(commit.rawValue), \(layout)" }
+
+  /// Runs it.
+  package func run() throws -> Outcome {
+    let scene = CrashScene(try layout.build())
+    let initial = Array(zip(scene.names, scene.initial).map { (name: $0, image: $1) })
+    let view = try scene.view(scene.top)
+    scene.expect(CrashExpectation(views: [scene.top: [view]]))
+    let after =
+      commit == .intermediate
+      ? try scene.afterIntermediateCommit() : try scene.afterActiveCommit()
+
+    let files = try SceneFiles(initial)
+    let trace = try record(files)
+    guard trace.replayed(over: initial).map(\.hash) == (try files.chain.map(\.image.hash)) else {
+      throw ErrandFailure(description: "\(self): the recorder has missed something")
+    }
+    for entry in trace.entries { scene.log.append(entry.event, on: entry.storage) }
+    // qemu-img tells nobody before its end.
+    let completion = scene.completion ?? trace.entries.count
+    scene.expect(after, from: completion)
+    return judge(scene, completion: completion)
+  }
+
+  private func judge(_ scene: CrashScene, completion: Int) -> Outcome {
+    var outcome = Outcome()
+    var judged = CrashTrial.Outcome()
+    let judge = CrashJudge(scene, qemuShare: 100)
+    var simulator = CrashSimulator(
+      zip(scene.names, scene.initial).map { ($0, $1) }, scene.log.entries, effort
+    ) { state in
+      do throws(CrashOracle.Fault) {
+        try judge.judge(state, &judged)
+      } catch {
+        if case .view = error {
+          outcome.badViews += 1
+          outcome.badAfterCompletion += state.position >= completion ? 1 : 0
+        } else {
+          outcome.checkErrors += 1
+        }
+        if outcome.faults.count < 3 {
+          outcome.faults.append("\(self): after \(state.position): \(error)")
+        }
+      }
+      return true
+    }
+    simulator.run(borders: Set(scene.expectations.map(\.position)))
+    outcome.states = simulator.distinct.count
+    outcome.judgedByQemu = judged.judgedByQemu
+    return outcome
+  }
+
+  // MARK: The programs
+
+  private func record(_ files: SceneFiles) throws -> ProgramTrace {
+    let recorder = TraceRecorder(files.directory, output: files.aside.file("trace"))
+    switch (maker, commit) {
+    case (.qblockd, _):
+      let daemon = try DaemonProcess.start(launcher: recorder.launcher)
+      let errand = commit == .intermediate ? Errand.commitIntermediate : .commitActive
+      try errand.run(try daemon.client(), on: files)
+      daemon.stop()
+    case (.qemu, .intermediate):
+      try QemuStorageDaemon(recorder.launcher, chain: files).commitIntermediate()
+    case (.qemu, .active), (.qemu, .resized):
+      let words = recorder.launcher + ["qemu-img", "commit", "-f", "qcow2", files.path(-1)]
+      let outcome = try QemuTools.run(words[0], Array(words.dropFirst()))
+      guard outcome.status == 0 else { throw ErrandFailure(description: outcome.output) }
+    }
+    return try ProgramTrace(String(decoding: try files.aside.read("trace"), as: UTF8.self))
+  }
+}

@@ -1,0 +1,84 @@
+import BlockCore
+import CrashSimulation
+import TestSupport
+import Testing
+
+@Suite("Recorded programs")
+struct RecordedSmokeTests {
+  @Test("what a power loss leaves of QEMU's commit into a resized overlay is found bad")
+  func resized() throws {
+    let outcome = try trial(.qemu, .resized)
+    #expect(outcome.badViews > 0)
+  }
+
+  @Test("what it leaves of QEMU's intermediate commit is found bad, before and after its end")
+  func intermediate() throws {
+    let outcome = try trial(.qemu, .intermediate)
+    #expect(outcome.badViews > outcome.badAfterCompletion)
+    #expect(outcome.badAfterCompletion > 0)
+  }
+
+  @Test(
+    "what it leaves of a daemon's commit, recorded in the same way, is good",
+    arguments: RecordedTrial.Commit.allCases)
+  func daemon(commit: RecordedTrial.Commit) throws {
+    let outcome = try trial(.qblockd, commit)
+    #expect(outcome.states > 20)
+    #expect(outcome.faults == [])
+  }
+
+  private func trial(
+    _ maker: RecordedTrial.Maker, _ commit: RecordedTrial.Commit
+  ) throws -> RecordedTrial.Outcome {
+    let layout =
+      switch commit {
+      case .active: CrashLayout(4096)
+      case .resized: CrashLayout(16_384, .movedL1)
+      case .intermediate: CrashLayout(4096, depth: 3)
+      }
+    var trial = RecordedTrial(maker, commit, layout)
+    trial.effort = .smoke
+    return try trial.run()
+  }
+
+  @Test("a trace says what happened to which file")
+  func trace() throws {
+    let trace = try ProgramTrace(
+      """
+      write a 4 00ff10
+      flush-begin a
+      zero b 0 512
+      flush-end a
+      punch b 512 1024
+      event BLOCK_JOB_COMPLETED
+      truncate a 5
+
+      """)
+    #expect(
+      trace.entries == [
+        StorageLog.Entry("a", .write(offset: 4, bytes: [0, 255, 16])),
+        StorageLog.Entry("a", .flushBegan),
+        StorageLog.Entry("b", .writeZeroes(ByteRange(at: 0, length: 512), deallocate: false)),
+        StorageLog.Entry("a", .flushed),
+        StorageLog.Entry("b", .discard(ByteRange(at: 512, length: 1024))),
+        StorageLog.Entry("", .note("BLOCK_JOB_COMPLETED")),
+        StorageLog.Entry("a", .truncate(5)),
+      ])
+    #expect(trace.operations == 5)
+    let images = trace.replayed(over: [("a", CrashImage([1, 2, 3])), ("b", CrashImage())])
+    #expect(images.map(\.bytes) == [[1, 2, 3, 0, 0], [UInt8](repeating: 0, count: 512)])
+  }
+
+  @Test(
+    "a trace that is none is refused by its line",
+    arguments: [
+      "write a 4", "write a -4 00", "write a 4 0", "write a 4 0g", "zero a 1", "punch a 1 -1",
+      "truncate a x", "event", "flush-end a b", "read a 0 1",
+    ])
+  func malformed(line: String) {
+    let error = #expect(throws: ProgramTrace.Malformed.self) {
+      try ProgramTrace("flush-begin a\n" + line)
+    }
+    #expect(error?.description == "line 2 of the trace is '\(line)'")
+  }
+}
