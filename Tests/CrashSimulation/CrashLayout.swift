@@ -35,6 +35,8 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
   /// Images in the chain.
   package var depth = 2
   package var traits: Set<Trait> = []
+  /// What makes its data others.
+  package var seed: UInt64 = 0
 
   /// A layout with these traits.
   package init(
@@ -67,7 +69,7 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
   /// Makes the files, the base first.
   package func build() throws -> [(name: String, image: CrashImage)] {
     var chain: [(name: String, image: CrashImage)] = []
-    var generator = SeededGenerator(seed: UInt64(clusterSize * 8 + depth))
+    var generator = SeededGenerator(seed: UInt64(clusterSize * 8 + depth) ^ seed)
     for index in 0..<depth {
       let name = index == 0 ? "base" : index == depth - 1 ? "top" : "middle\(index)"
       let storage = CrashStorage(name: name)
