@@ -101,28 +101,7 @@ final class ImageUnderTest {
   func view() throws -> [UInt8] { try view(ByteRange(at: 0, length: image.virtualSize)) }
 
   /// What a guest sees of `range`.
-  func view(_ range: ByteRange) throws -> [UInt8] {
-    var bytes = [UInt8](repeating: 0xee, count: range.length)
-    try bytes.withMutableBytes { (target) throws(BlockError) in
-      var rest = range
-      while !rest.isEmpty {
-        for run in try image.mappings(in: rest, limit: 16) {
-          let start = run.range.lower - range.lower
-          try target.withPart(start..<start + run.range.length) { (part) throws(BlockError) in
-            if run.content != .unallocated {
-              try image.read(into: &part, at: run.range.lower)
-            } else if let backing {
-              try backing.read(into: &part, at: run.range.lower)
-            } else {
-              part.zero()
-            }
-          }
-          rest = rest.dropping(run.range.length)
-        }
-      }
-    }
-    return bytes
-  }
+  func view(_ range: ByteRange) throws -> [UInt8] { try image.view(range, over: backing) }
 
   /// Flushes, and lets `qemu-img` check the image and compare it with the model.
   func judge(_ directory: TemporaryDirectory, allowLeaks: Bool = false) throws {
