@@ -1,3 +1,6 @@
+import BlockIO
+package import ImageFormats
+
 /// A path without what two spellings of one path may differ in: doubled slashes, `.`, and `..`
 /// after a name. Symbolic links are not looked at.
 ///
@@ -17,5 +20,20 @@ struct PathSpelling: Hashable, Sendable {
       }
     }
     components = kept
+  }
+
+  /// The path without all that.
+  var text: String { (isAbsolute ? "/" : "") + components.joined(separator: "/") }
+}
+
+extension BlockNode {
+  /// The absolute name of the node's file without `.`, `..` and doubled slashes, as it may be stored
+  /// where others read it. As it is where a symbolic link on the way makes that another file. Lane.
+  package func plainFileName(_ gate: OpenGate) -> String {
+    let spelling = PathSpelling(fileName)
+    guard spelling.isAbsolute, let file = bottomFile,
+      let found = try? gate.identity(of: spelling.text), found == file.identity
+    else { return fileName }
+    return spelling.text
   }
 }

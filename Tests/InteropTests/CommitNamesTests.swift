@@ -1,3 +1,4 @@
+import Foundation
 import QMP
 import QMPClient
 import TestSupport
@@ -41,6 +42,46 @@ struct CommitNamesTests {
       case .path, .node: chain.path(name)
       }
     }
+  }
+
+  @Test("the base's name is stored without what leads nowhere")
+  func plainName() throws {
+    let chain = try ImageChain()
+    let shape = ImageShape(size: 1 << 20)
+    try FileManager.default.createDirectory(
+      atPath: chain.directory.file("sub"), withIntermediateDirectories: true)
+    try chain.add("base", shape, "write -P 1 0 256k")
+    try chain.add("high", shape, link: "sub/..//./base.img", "write -P 3 128k 64k")
+    try chain.add("top", shape, link: "high.img", "write -P 4 192k 64k")
+    #expect(try storedName(of: chain) == chain.path("base"))
+  }
+
+  @Test("the base's name stays as it is where a symbolic link would make it another file")
+  func linkedName() throws {
+    let chain = try ImageChain()
+    let shape = ImageShape(size: 1 << 20)
+    let inner = chain.directory.file("far/inner")
+    try FileManager.default.createDirectory(atPath: inner, withIntermediateDirectories: true)
+    try FileManager.default.createSymbolicLink(
+      atPath: chain.directory.file("link"), withDestinationPath: "far/inner")
+    try chain.add("base", shape, "write -P 9 0 256k")
+    try chain.add("far/base", shape, over: nil, commands: ["write -P 1 0 256k"])
+    try chain.add("high", shape, over: "far/base", link: "link/../base.img", "write -P 3 128k 64k")
+    try chain.add("top", shape, link: "high.img", "write -P 4 192k 64k")
+    #expect(try storedName(of: chain) == chain.directory.file("link/../base.img"))
+  }
+
+  /// What the top calls the base after what lies between is committed into it; its view stays.
+  private func storedName(of chain: ImageChain) throws -> String? {
+    let view = try chain.view("top")
+    let daemon = try DaemonProcess.start(arguments: ["--image-root", chain.directory.path])
+    let client = try daemon.client()
+    try client.add("top", chain.path("top"))
+    let outcome = try client.commit("top") { $0.top = chain.path("high") }
+    #expect(outcome.error == nil, "\(outcome.error ?? "")")
+    try client.remove("top")
+    #expect(try chain.shows("top", view))
+    return try chain.info("top").backingName
   }
 
   @Test("are found by node, and by every name a file has", arguments: Naming.allCases)

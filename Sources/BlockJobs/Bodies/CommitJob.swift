@@ -43,7 +43,9 @@ package final class CommitJob: JobBody {
   private let memory: CommitMemory
   private let source: CopySource
   private let overlays: [BlockNode]
-  private let link: BackingLink
+  /// What the overlays' headers are to say; its name is tidied up before anything is written.
+  private var link: BackingLink
+  private let isLinkGiven: Bool
   private let emptiesTop: Bool
   private let claims: NodeClaims
   private let tracker: DirtyTracker?
@@ -71,6 +73,7 @@ package final class CommitJob: JobBody {
     link = BackingLink(
       name: request.backingFile ?? base.fileName,
       format: base.image.format)
+    isLinkGiven = request.backingFile != nil
     claims = NodeClaims(graph, id: id, type: .commit)
     firstGeneration = base.writeGeneration
     tracker = canComplete && !top.isReadOnly ? CommitJob.tracker(of: top) : nil
@@ -175,6 +178,7 @@ extension CommitJob {
     try await claims.openForWriting(base)
     if emptiesTop { try await claims.openForWriting(top) }
     for overlay in overlays { try await claims.openForWriting(overlay) }
+    if !isLinkGiven { try await tidyLink(job) }
     let (base, overlays, link, size) = (base, overlays, link, top.virtualSize)
     try await job.perform(.read) { () throws(BlockError) in
       for overlay in overlays {
@@ -184,6 +188,11 @@ extension CommitJob {
       }
       try base.requireRoom(for: size)
     }
+  }
+
+  private func tidyLink(_ job: JobContext) async throws(BlockError) {
+    let (base, gate) = (base, graph.gate)
+    link.name = try await job.perform(.read) { () throws(BlockError) in base.plainFileName(gate) }
   }
 
   private func survey(_ job: JobContext) async throws(BlockError) -> CopyWork {
