@@ -45,6 +45,8 @@ package struct BlockError: Error, Hashable, Sendable {
   package var file: String?
   /// The byte in that file, or on the guest's disk where there is no file.
   package var offset: Int?
+  /// The node of this daemon that stands in the way, where one does.
+  package var node: String?
 
   /// An error with all that is known about it.
   package init(
@@ -75,7 +77,7 @@ package struct BlockError: Error, Hashable, Sendable {
 extension BlockError: CustomStringConvertible {
   package var description: String {
     var text = message
-    if let file { text += " [\(file)]" }
+    if let file, !message.contains(file) { text += " [\(file)]" }
     if let offset { text += " at byte \(offset)" }
     return text
   }

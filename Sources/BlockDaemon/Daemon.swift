@@ -19,13 +19,13 @@ package final class Daemon {
 
   private let configuration: DaemonConfiguration
   private let log: Logger
-  private let notifier = SystemdNotifier.fromEnvironment()
+  private let notifier: SystemdNotifier
   private let events = EventBus()
   private let dispatcher = CommandDispatcher()
   private let services: DaemonServices
   private let server: QMPServer
+  private let watch: JobWatch
   private var pidFile: PIDFile?
-  private let jobEnds = JobEnds()
   private var signals: [SignalSource] = []
   private var isStopping = false
 
@@ -35,14 +35,14 @@ package final class Daemon {
   package init(_ configuration: DaemonConfiguration, _ log: Logger) throws(BlockError) {
     self.configuration = configuration
     self.log = log
+    notifier = SystemdNotifier.fromEnvironment()
+    let watch = JobWatch(notifier)
+    self.watch = watch
     let events = events
     let graph = BlockGraph(gate: try OpenGate(roots: configuration.imageRoots))
-    let jobEnds = jobEnds
-    let status = JobStatusLine(notifier)
     let jobs = JobRegistry(graph: graph) { event in
       events.send(event)
-      status.note(event)
-      jobEnds.note(event)
+      watch.note(event)
     }
     services = DaemonServices(graph: graph, jobs: jobs, events: events)
     server = QMPServer(dispatcher, events, log)
@@ -58,7 +58,7 @@ package final class Daemon {
     addHandlers()
     if configuration.exitsWhenIdle {
       server.whenEmpty = { self.stopIfIdle() }
-      jobEnds.handler = { self.stopIfIdle() }
+      watch.whenOver = { self.stopIfIdle() }
     }
     for sign in [SIGTERM, SIGINT] {
       signals.append(SignalSource(sign) { self.signalled(sign) })
@@ -143,43 +143,5 @@ package final class Daemon {
       throw BlockError(.invalidArgument, "--blockdev: \(error.message)")
     }
     _ = try await services.graph.add(NodeSpecification(call.options))
-  }
-}
-
-/// Tells the service manager how many jobs there are, when that changes.
-///
-/// Isolation: control plane.
-@ControlPlane
-private final class JobStatusLine {
-  private let notifier: SystemdNotifier
-  private var jobs = 0
-
-  nonisolated init(_ notifier: SystemdNotifier) { self.notifier = notifier }
-
-  func note(_ event: JobEvent) {
-    switch event {
-    case .statusChanged(_, .created): jobs += 1
-    case .statusChanged(_, .null): jobs -= 1
-    default: return
-    }
-    notifier.status(jobs == 0 ? "Idle" : "\(jobs) job(s)")
-  }
-}
-
-/// Tells the daemon when a job is over.
-///
-/// Isolation: control plane.
-@ControlPlane
-private final class JobEnds {
-  /// Called after the event has been dealt with by everybody.
-  var handler: @Sendable @ControlPlane () -> Void = {}
-
-  nonisolated init() {}
-
-  func note(_ event: JobEvent) {
-    switch event {
-    case .statusChanged(_, .concluded), .statusChanged(_, .null): ControlPlane.post(handler)
-    default: return
-    }
   }
 }

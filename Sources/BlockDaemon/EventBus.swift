@@ -33,25 +33,13 @@ final class EventBus {
           $0.id = id
           $0.status = status.wire
         })
-    case .ready(let facts):
-      send(
-        BlockJobReady {
-          ($0.type, $0.device) = (facts.type.wire, facts.device)
-          ($0.len, $0.offset, $0.speed) = (facts.length, facts.offset, facts.speed)
-        })
+    case .ready(let facts): send(BlockJobReady { $0.job = facts.wire })
     case .completed(let facts, let error):
       send(
         BlockJobCompleted {
-          ($0.type, $0.device) = (facts.type.wire, facts.device)
-          ($0.len, $0.offset, $0.speed) = (facts.length, facts.offset, facts.speed)
-          $0.error = error
+          ($0.job, $0.error) = (facts.wire, error)
         })
-    case .cancelled(let facts):
-      send(
-        BlockJobCancelled {
-          ($0.type, $0.device) = (facts.type.wire, facts.device)
-          ($0.len, $0.offset, $0.speed) = (facts.length, facts.offset, facts.speed)
-        })
+    case .cancelled(let facts): send(BlockJobCancelled { $0.job = facts.wire })
     case .pending(let type, let id):
       send(
         BlockJobPending {
@@ -62,6 +50,16 @@ final class EventBus {
         BlockJobError {
           ($0.device, $0.operation, $0.action) = (device, operation.wire, action.wire)
         })
+    }
+  }
+}
+
+extension BlockJobFacts {
+  /// The protocol's form of it.
+  fileprivate var wire: BlockJobReport {
+    BlockJobReport {
+      ($0.type, $0.device) = (type.wire, device)
+      ($0.len, $0.offset, $0.speed) = (length, offset, speed)
     }
   }
 }

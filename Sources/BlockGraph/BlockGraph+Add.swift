@@ -36,7 +36,7 @@ extension BlockGraph {
     pins.forEach(release)
     if case .failure(let error) = opened {
       for child in children { await unlockIfUnused(child) }
-      throw error
+      throw await naming(error)
     }
     guard let node = node(named: name) else { preconditionFailure("the top was opened") }
     return node
@@ -44,7 +44,7 @@ extension BlockGraph {
 
   /// Which device a file lies on is known only when it is open; until then openings compete with
   /// each other.
-  private static var openings: DeviceKey { DeviceKey(0) }
+  static var openings: DeviceKey { DeviceKey(0) }
 
   /// Holds the existing nodes that `specification` names as children, so that they stay, and stay
   /// usable, until the edge from their parent is in the graph.

@@ -21,9 +21,10 @@ extension BlockGraph {
     try await edits.run { () async throws(BlockError) in
       guard entries[node.name] != nil else { throw BlockGraph.unknown(node.name) }
       if !readOnly { try checkMayWrite(node) }
-      try await lanes.perform(on: node.device) { () throws(BlockError) in
+      let changed = await lanes.perform(on: node.device) { () throws(BlockError) in
         try node.reopenFile(readOnly: readOnly)
-      }.get()
+      }
+      if case .failure(let error) = changed { throw await naming(error, wantedBy: node) }
       if let file = node.file { update(file) { $0.settings.isReadOnly = readOnly } }
     }
   }
@@ -103,9 +104,10 @@ extension BlockGraph {
     guard let entry = entries[node.name] else { throw BlockGraph.unknown(node.name) }
     guard entry.isReadOnly != readOnly else { return }
     if !readOnly { try checkMayWrite(node) }
-    try await lanes.perform(on: node.device) { () throws(BlockError) in
+    let opened = await lanes.perform(on: node.device) { () throws(BlockError) in
       try node.reopen(readOnly: readOnly)
-    }.get()
+    }
+    if case .failure(let error) = opened { throw await naming(error, wantedBy: node) }
     for changed in [node, node.file].compactMap({ $0 }) {
       update(changed) { $0.settings.isReadOnly = readOnly }
     }

@@ -27,8 +27,9 @@ struct PathSpelling: Hashable, Sendable {
 }
 
 extension BlockNode {
-  /// The absolute name of the node's file without `.`, `..` and doubled slashes, as it may be stored
-  /// where others read it. As it is where a symbolic link on the way makes that another file. Lane.
+  /// The absolute name of the node's file without `.`, `..` and doubled slashes, as it may be
+  /// stored where others read it; the name as it is, where a symbolic link on the way makes the
+  /// plain one another file. Lane.
   package func plainFileName(_ gate: OpenGate) -> String {
     let spelling = PathSpelling(fileName)
     guard spelling.isAbsolute, let file = bottomFile,

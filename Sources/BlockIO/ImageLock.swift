@@ -91,6 +91,7 @@ struct ImageLock {
   private static func conflict(_ complaint: String, _ byte: Int, on file: OpenFile) -> BlockError {
     let holders = LockHolder.find(byte: byte, of: file).map(\.description)
     let who = holders.isEmpty ? "another process" : holders.joined(separator: " and ")
-    return BlockError(.locked, "\(complaint): \(who) is using the image", file: file.name)
+    return BlockError(
+      .locked, "\(complaint): \(who) is using the image [\(file.name)]", file: file.name)
   }
 }

@@ -15,8 +15,7 @@ package struct LockHolder: Hashable, Sendable, CustomStringConvertible {
   package let program: String
 
   package var description: String {
-    if pid == getpid() { return "this process" }
-    return program.isEmpty ? "process \(pid)" : "process \(pid) (\(program))"
+    program.isEmpty ? "process \(pid)" : "process \(pid) (\(program))"
   }
 
   /// Those who hold a lock over `byte` of `file`'s file through another descriptor. Never fails: it

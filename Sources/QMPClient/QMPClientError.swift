@@ -30,12 +30,13 @@ extension QMPClientError: CustomStringConvertible {
     case .cannotConnect(let path, let number):
       "cannot connect to \(path): \(QMPClientError.sentence(number))"
     case .connectionLost(let number):
-      "the daemon closed the connection" + (number.map { ": \(QMPClientError.sentence($0))" } ?? "")
+      "qblockd has stopped, or has closed the connection"
+        + (number.map { ": \(QMPClientError.sentence($0))" } ?? "")
     case .protocolViolation(let what):
       "the daemon does not speak QMP: \(what)"
     case .timedOut: "the daemon did not answer in time"
     case .interrupted: "interrupted"
-    case .refused(let error): error.message
+    case .refused(let error): error.sentence
     }
   }
 

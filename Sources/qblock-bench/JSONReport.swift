@@ -1,5 +1,5 @@
-import Glibc
 import JSONValue
+import QMPClient
 
 /// A line of JSON for each run and for each workload.
 ///
@@ -43,6 +43,6 @@ struct JSONReport: Report {
   }
 
   private func line(_ value: JSONValue) {
-    StandardStream.write("\(value)\n", to: STDOUT_FILENO)
+    StandardStream.output.line("\(value)")
   }
 }

@@ -1,4 +1,4 @@
-import Glibc
+import QMPClient
 
 /// Who tells the figures.
 protocol Report {
@@ -10,5 +10,5 @@ protocol Report {
 
 extension Report {
   /// Tells a person who waits, on standard error, what is being done.
-  func progress(_ text: String) { StandardStream.write("\(text)\n", to: STDERR_FILENO) }
+  func progress(_ text: String) { StandardStream.errors.line(text) }
 }

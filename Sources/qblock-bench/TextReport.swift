@@ -25,7 +25,7 @@ struct TextReport: Report {
         ByteCount.text(result.peakBytes(contender)), ByteCount.text(result.baseBytes(contender)))
     }
     text += Self.row("ratio", Self.text(result.ratio), "", "", "")
-    StandardStream.write("\(text)\n", to: STDOUT_FILENO)
+    StandardStream.output.line(text)
   }
 
   private static func text(_ spread: Spread) -> String {

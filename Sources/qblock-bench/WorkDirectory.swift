@@ -1,4 +1,5 @@
 import Glibc
+import QMPClient
 
 /// A new directory for one workload's files.
 ///

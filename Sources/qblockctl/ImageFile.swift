@@ -6,32 +6,50 @@ import QMPClient
 ///
 /// Isolation: value.
 struct ImageFile {
+  /// What the command does with the image.
+  enum Use: Hashable {
+    /// Changes it.
+    case write
+    /// Reads it, and nobody may write to it meanwhile.
+    case read
+    /// Looks at it. Where the daemon itself has it open, the command looks through that node; where
+    /// somebody else writes to it, only if the user has said so (`-U`).
+    case look(forceShare: Bool)
+  }
+
   /// The file as its user names it.
   let file: String
-  /// The node, whose name nobody else uses.
-  let nodeName: String
+  /// The node: one of its own, whose name nobody else uses, unless it is borrowed.
+  private(set) var nodeName: String
+  /// Whether the node was there before, and stays.
+  private(set) var isBorrowed = false
+  private let use: Use
+  let format: ImageFormat
   /// How to open it.
   private var options: BlockdevOptions
 
   /// `file` in the format that `image` says, else that it shows.
   init(
-    _ file: String, _ image: ImageOptions, readOnly: Bool, dropBitmaps: Bool = false,
+    _ file: String, _ image: ImageOptions, for use: Use, dropBitmaps: Bool = false,
     nodeName: String? = nil
   ) throws {
     let format = try image.format.map { word in try ImageOptions.parse(word, of: file) }
+    let cache = try image.cacheOptions()
     self.init(
       file, as: try format ?? ImageFile.declaredFormat(of: file),
       over: try image.backingFormat.map { word in try ImageOptions.parse(word, of: file) },
-      readOnly: readOnly, dropBitmaps: dropBitmaps, nodeName: nodeName)
-    options.cache = try image.cacheOptions()
+      for: use, dropBitmaps: dropBitmaps, nodeName: nodeName)
+    options.cache = cache
   }
 
   /// `file` in `format`, over a file that has the format `below` unless the image says another.
   init(
-    _ file: String, as format: ImageFormat, over below: ImageFormat? = nil, readOnly: Bool,
+    _ file: String, as format: ImageFormat, over below: ImageFormat? = nil, for use: Use,
     dropBitmaps: Bool = false, nodeName: String? = nil
   ) {
     self.file = file
+    self.use = use
+    self.format = format
     self.nodeName = nodeName ?? uniqueName("qblockctl")
     let host = BlockdevReference.options(ImageFile.host(file))
     switch format {
@@ -43,7 +61,8 @@ struct ImageFile {
     case .raw: options = BlockdevOptions(.raw(RawOptions(file: host)))
     }
     options.nodeName = self.nodeName
-    options.readOnly = readOnly ? true : nil
+    options.readOnly = use == .write ? nil : true
+    options.forceShare = use == .look(forceShare: true) ? true : nil
     options.discard = .unmap
   }
 
@@ -51,20 +70,51 @@ struct ImageFile {
   /// repaired the job opens the file for writing itself.
   init(checking file: String, _ format: String?) throws {
     let known = try format.map { word in try ImageOptions.parse(word, of: file) }
-    self.init(file, as: try known ?? ImageFile.declaredFormat(of: file), readOnly: true)
+    self.init(file, as: try known ?? ImageFile.declaredFormat(of: file), for: .read)
     guard case .qcow2(var qcow2) = options.driver else { return }
     qcow2.backing = .some(.none)
     options.driver = .qcow2(qcow2)
   }
 
   /// The command that opens it.
-  var request: QMPRequest { QMPRequest(BlockdevAdd(options)) }
+  fileprivate var request: QMPRequest { QMPRequest(BlockdevAdd(options)) }
   /// The command that closes it.
-  var closing: QMPRequest { QMPRequest(BlockdevDel { $0.nodeName = nodeName }) }
+  fileprivate var closing: QMPRequest { QMPRequest(BlockdevDel { $0.nodeName = nodeName }) }
 
-  /// The refusal of `request`, as people know it from QEMU's tools.
+  /// Uses the node by which the daemon has the image open already, where `refusal` says that there
+  /// is one and a look through it shows what a look at the file would. Returns whether it does.
+  mutating func borrow(_ refusal: QMPError, in session: Session) throws -> Bool {
+    guard case .look = use, let node = refusal.detail?.node,
+      refusal.detail?.file == absolutePath(file)
+    else { return false }
+    do throws(QMPClientError) {
+      let info = try session.client.execute(NodeInfoQuery { $0.node = node })
+      guard info.driver.rawValue == format.rawValue else { return false }
+    } catch {
+      // It may have been closed meanwhile.
+      guard case .refused = error else { throw error }
+      return false
+    }
+    nodeName = node
+    isBorrowed = true
+    return true
+  }
+
+  /// The refusal of `request`, as people know it from QEMU's tools, and what to do about it.
   func failure(_ error: QMPError) -> Failure {
-    Failure("Could not open '\(file)': \(error.message)")
+    let known = "Could not open '\(absolutePath(file))': "
+    let sentence =
+      error.message.hasPrefix(known)
+      ? String(error.message.dropFirst(known.count)) : error.sentence
+    let hint =
+      switch (error.detail?.code, error.detail?.node, use) {
+      case ("locked", .some, _):
+        "\n'qblockctl nodes' and 'qblockctl jobs' show what is open, 'qblockctl close NODE' ends it"
+      case ("locked", nil, .look(forceShare: false)):
+        "\nWith -U (--force-share) it is read although somebody may be writing to it"
+      default: ""
+      }
+    return Failure("Could not open '\(file)': \(sentence)\(hint)")
   }
 
   /// `sentence` with the files of `images` in place of their nodes, which people do not know.
@@ -82,13 +132,20 @@ struct ImageFile {
     }
   }
 
-  /// Opens it, runs `body`, and closes it again.
+  /// Opens it, runs `body` with its node, and closes it again.
   func whileOpen<Result>(
-    in session: Session, _ body: () throws -> Result
+    in session: Session, _ body: (_ node: String) throws -> Result
   ) throws -> Result {
-    try open(in: session)
+    do throws(QMPClientError) {
+      try session.client.execute(BlockdevAdd(options))
+    } catch {
+      guard case .refused(let refusal) = error else { throw error }
+      var image = self
+      guard try image.borrow(refusal, in: session) else { throw failure(refusal) }
+      return try body(image.nodeName)
+    }
     defer { _ = try? session.client.execute(together: [closing]) }
-    return try body()
+    return try body(nodeName)
   }
 
   /// The node of the file or device itself.
@@ -122,4 +179,15 @@ struct ImageFile {
     }
     return .qcow2
   }
+}
+
+extension [ImageFile] {
+  /// The names of the nodes that the command opens.
+  var ownNodes: [String] { own.map(\.nodeName) }
+  /// What opens these nodes.
+  var opening: [QMPRequest] { own.map(\.request) }
+  /// What closes them.
+  var closing: [QMPRequest] { own.map(\.closing) }
+
+  private var own: [ImageFile] { filter { !$0.isBorrowed } }
 }

@@ -11,9 +11,13 @@ struct JobOptions: ParsableArguments {
   var quiet = false
 
   @Option(
-    name: [.customShort("r"), .customLong("rate-limit")],
-    help: ArgumentHelp("At most this many bytes a second.", valueName: "rate"))
-  var rate = Size(bytes: 0)
+    name: [.customShort("r"), .customLong("rate-limit")], parsing: .unconditional,
+    help: ArgumentHelp(
+      "At most this many bytes a second, such as 100M; 0 for no limit.", valueName: "rate"))
+  private var rate: Size?
+
+  /// The limit in bytes a second; 0 for none.
+  func speed() throws -> Int { try rate?.bytes("rate limit") ?? 0 }
 
   /// How far the job is, for whoever watches `session`.
   func display(in session: Session, likeQemu: Bool = false) -> ProgressDisplay {
@@ -21,20 +25,25 @@ struct JobOptions: ParsableArguments {
       isJSON: session.isJSON, progress: progress, quiet: quiet, likeQemu: likeQemu)
   }
 
-  /// Runs the job of `command` on `images`, which close when it ends, and returns what it has
-  /// found. What it failed with is thrown with the exit status `status`.
+  /// Runs the job of the command that `make` makes for `images`, which close when it ends, and
+  /// returns what it has found. What it failed with is thrown with the exit status `status`.
   @discardableResult
   func run<Command: JobStartingCommand>(
-    _ command: inout Command, on images: [ImageFile], queries: [QMPRequest] = [],
-    in session: Session, status: Int32 = 1, answered: ([JSONValue]) throws -> Void = { _ in }
+    on images: [ImageFile], queries: @escaping ([ImageFile]) -> [QMPRequest] = { _ in [] },
+    in session: Session, status: Int32 = 1, answered: ([JSONValue]) throws -> Void = { _ in },
+    _ make: ([ImageFile]) -> Command
   ) throws -> JSONValue? {
+    let speed = try speed()
     let kind = Command.name.split(separator: "-").last.map(String.init) ?? Command.name
-    command.jobID = uniqueName(kind)
-    command.speed = rate.bytes
-    command.ownNodes = images.map(\.nodeName)
-    var run = JobRun(session: session, id: command.jobID, display: display(in: session))
-    let outcome = try run.run(
-      images, queries: queries, QMPRequest(command), answered: answered)
+    let id = uniqueName(kind)
+    var run = JobRun(session: session, id: id, display: display(in: session))
+    let outcome = try run.run(images, answered: answered) { images in
+      var command = make(images)
+      command.job.id = id
+      command.job.speed = speed
+      command.job.ownNodes = images.ownNodes
+      return queries(images) + [QMPRequest(command)]
+    }
     if let error = outcome.error { throw Failure(error, status: status) }
     return outcome.result
   }

@@ -16,57 +16,89 @@ struct JobRun {
   /// Whether the job ends when the user interrupts the command.
   var isOwn = true
 
-  /// Opens `images`, starts the job by `starting`, and returns what it says in the end. In between
-  /// `queries` are asked; their answers go to `answered`.
+  /// Opens `images`, and starts the job by the last of the requests that `make` makes for them;
+  /// returns what it says in the end. The answers to the other requests go to `answered`.
   ///
   /// All is sent at once, and the nodes belong to the job, so that a command that dies leaves
   /// nothing open.
   mutating func run(
-    _ images: [ImageFile], queries: [QMPRequest] = [], _ starting: QMPRequest,
-    answered: ([JSONValue]) throws -> Void = { _ in }
+    _ images: [ImageFile], answered: ([JSONValue]) throws -> Void = { _ in },
+    _ make: ([ImageFile]) -> [QMPRequest]
   ) throws -> JobOutcome {
-    let answers = try send(images.map(\.request) + queries + [starting], images)
+    var images = images
+    var answers = try send(images, make)
     do {
-      let results = try results(answers, images)
+      // Each time round one more image is borrowed, and so not opened again.
+      while let (index, refusal) = refusal(in: answers, of: images) {
+        _ = try session.client.execute(together: images.closing)
+        guard try images[index].borrow(refusal, in: session) else {
+          throw images[index].failure(refusal)
+        }
+        answers = try send(images, make)
+      }
+      let results = try answers.dropFirst(images.ownNodes.count).map { answer in
+        try result(answer, images)
+      }
       try answered(results.dropLast())
     } catch {
       // The job has not started, so the nodes are nobody's.
-      _ = try session.client.execute(together: images.map(\.closing))
+      _ = try session.client.execute(together: images.closing)
       throw error
     }
-    var outcome = try follow()
-    outcome.error = outcome.error.map { ImageFile.naming(images, in: $0) }
+    var outcome = try followOwn()
+    outcome.error = outcome.sentence.map { ImageFile.naming(images, in: $0) }
     return outcome
   }
 
   private func send(
-    _ requests: [QMPRequest], _ images: [ImageFile]
+    _ images: [ImageFile], _ make: ([ImageFile]) -> [QMPRequest]
   ) throws(QMPClientError) -> [Result<JSONValue, QMPError>] {
     do {
-      return try session.client.execute(together: requests)
+      return try session.client.execute(together: images.opening + make(images))
     } catch {
       guard error == .interrupted else { throw error }
       // Nobody knows how far the daemon has come; this it does after all that.
       let cancel = QMPRequest(JobCancel { $0.id = id })
-      _ = try session.client.execute(together: [cancel] + images.map(\.closing))
+      _ = try session.client.execute(together: [cancel] + images.closing)
       throw .interrupted
     }
   }
 
-  /// What came of the commands after those that opened `images`; the first refusal is thrown.
-  private func results(
-    _ answers: [Result<JSONValue, QMPError>], _ images: [ImageFile]
-  ) throws -> [JSONValue] {
-    for (image, answer) in zip(images, answers) {
-      if case .failure(let error) = answer { throw image.failure(error) }
+  /// The first of `images` that could not be opened, and why.
+  private func refusal(
+    in answers: [Result<JSONValue, QMPError>], of images: [ImageFile]
+  ) -> (index: Int, error: QMPError)? {
+    let opened = images.indices.filter { !images[$0].isBorrowed }
+    for (index, answer) in zip(opened, answers) {
+      if case .failure(let error) = answer { return (index, error) }
     }
-    return try answers.dropFirst(images.count).map { answer in
-      switch answer {
-      case .success(let value): return value
-      case .failure(var error):
-        error.message = ImageFile.naming(images, in: error.message)
-        throw QMPClientError.refused(error)
-      }
+    return nil
+  }
+
+  /// What came of a command after those that opened `images`; a refusal is thrown.
+  private func result(
+    _ answer: Result<JSONValue, QMPError>, _ images: [ImageFile]
+  ) throws -> JSONValue {
+    switch answer {
+    case .success(let value): return value
+    case .failure(var error):
+      error.message = ImageFile.naming(images, in: error.message)
+      throw QMPClientError.refused(error)
+    }
+  }
+
+  /// Waits until the job is over, and says what it means for the job if the daemon ends before.
+  private mutating func followOwn() throws -> JobOutcome {
+    do {
+      return try follow()
+    } catch QMPClientError.connectionLost {
+      display.end(hasSucceeded: false)
+      throw Failure(
+        """
+        qblockd has stopped, and job '\(id)' with it
+        What it has done so far stays, and no image is damaged: run the command again when qblockd \
+        runs
+        """)
     }
   }
 
@@ -78,7 +110,7 @@ struct JobRun {
         if try step(goal) { break }
       } catch QMPClientError.interrupted {
         guard isOwn else { throw QMPClientError.interrupted }
-        if isCancelled { exit(130) }
+        if isCancelled { Interruption.endProcess() }
         isCancelled = true
         // The terminal has just shown ^C.
         let start = StandardStream.errors.isTerminal ? "\n" : ""
@@ -94,7 +126,7 @@ struct JobRun {
     display.end(hasSucceeded: outcome.error == nil)
     if session.isJSON { sayEnd(outcome) }
     guard isCancelled, outcome.error != nil else { return outcome }
-    throw Failure("Interrupted: the job was cancelled")
+    throw Interruption(message: "Interrupted: the job was cancelled")
   }
 
   /// Waits for an event or a while, and tells whether the job has come to `goal`.

@@ -6,6 +6,7 @@ import Dispatch
 import Glibc
 import JSONValue
 import Logging
+import QMP
 
 /// The command line of the daemon.
 @main
@@ -13,24 +14,34 @@ struct QBlockd: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "qblockd",
     abstract: "Runs commit and make-empty on disk images, as jobs, for clients that speak QMP.",
-    version: "qblockd \(DaemonVersion.text)")
+    version: VersionInfo.ours.package)
 
-  @Option(help: "Path of the control socket.")
+  @Option(
+    help: ArgumentHelp(
+      "The control socket. Without it /run/qblockd/qmp.sock for root, else "
+        + "$XDG_RUNTIME_DIR/qblockd.sock; under systemd the service's own.", valueName: "path"))
   var socket: String?
-  @Option(help: "Permission bits of the socket, in octal.")
+  @Option(help: ArgumentHelp("Permission bits of the socket, in octal.", valueName: "mode"))
   var socketMode = "0660"
-  @Option(help: "Group of the socket.")
+  @Option(help: ArgumentHelp("Group of the socket, by name or number.", valueName: "group"))
   var socketGroup: String?
-  @Option(help: "Open images in this directory only; may be given again.")
+  @Option(
+    help: ArgumentHelp(
+      "Open images in this directory only; may be given again.", valueName: "directory"))
   var imageRoot: [String] = []
-  @Option(help: "Open this node at the start: the arguments of blockdev-add; may be given again.")
+  @Option(
+    help: ArgumentHelp(
+      "Open this node at the start: the arguments of blockdev-add; may be given again.",
+      valueName: "json"))
   var blockdev: [String] = []
-  @Flag(help: "End when the last client has gone and no job is left.")
+  @Flag(help: "End when the last client has gone and every job is over.")
   var exitWhenIdle = false
-  @Option(help: "Keep the process id in this file.")
+  @Option(help: ArgumentHelp("Keep the process id in this file.", valueName: "path"))
   var pidFile: String?
   @Option(
-    help: "trace, debug, info, notice, warning, error or critical.", transform: logLevel(named:))
+    help: ArgumentHelp(
+      "trace, debug, info, notice (without it), warning, error or critical.", valueName: "level"),
+    transform: logLevel(named:))
   var logLevel = Logger.Level.notice
 
   func run() throws {

@@ -11,6 +11,8 @@ struct BlockErrorTests {
     var placed = error
     placed.offset = 4096
     #expect("\(placed)" == "Input/output error at byte 4096")
+    let named = BlockError(.notFound, "Could not open 'a.qcow2'", file: "a.qcow2")
+    #expect("\(named)" == "Could not open 'a.qcow2'")
   }
 
   @Test("the file that an error happened on stays the first one named")

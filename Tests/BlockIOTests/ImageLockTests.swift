@@ -44,7 +44,7 @@ import Testing
   @Test("while QEMU writes, we neither write nor read, and say which process it is")
   func qemuWrites() throws {
     let holder = try ImageHolder("-f", "qcow2", path)
-    let who = "process \(holder.pid) (qemu-io) is using the image"
+    let who = "process \(holder.pid) (qemu-io) is using the image [\(path)]"
     #expect(refusal()?.code == .locked)
     #expect(refusal()?.message == "Failed to get \"write\" lock: \(who)")
     let reading = HostFileOptions(isReadOnly: true)
@@ -74,11 +74,12 @@ import Testing
     holder.release()
   }
 
-  @Test("two files of one process exclude each other, and the error says that it is us")
+  @Test("two files of one process exclude each other, and the error says which process it is")
   func thisProcess() throws {
     let first = try HostFile.open(path)
-    let complaint = #"Failed to get "write" lock: this process is using the image"#
-    #expect(refusal()?.message == complaint)
+    let message = try #require(refusal()?.message)
+    #expect(message.hasPrefix(#"Failed to get "write" lock: process \#(getpid()) ("#))
+    #expect(message.hasSuffix(" is using the image [\(path)]"))
     #expect(refusal()?.file == path)
     try first.close()
     let second = try HostFile.open(path)

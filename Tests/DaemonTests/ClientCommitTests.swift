@@ -88,7 +88,7 @@ struct ClientCommitTests {
       (["-t", "zz", "top"], "Invalid cache option: zz"),
       (["-f", "zz", "top"], "Could not open 'top': Unknown driver 'zz'"),
       (["-f", "raw", "top"], "Image does not have a backing file"),
-      (["-r", "zz", "top"], "The value 'zz' is invalid for '-r <rate>'"),
+      (["-r", "zz", "top"], "Invalid rate limit specified: 'zz'. You may use"),
       (["--zz", "top"], "Unknown option '--zz'"),
       ([], "Missing expected argument '<file>'"),
     ])

@@ -93,12 +93,12 @@ struct ClientImageTests {
   @Test(
     "create refuses what makes no sense, and says why",
     arguments: [
-      (["new"], "Image creation needs a size parameter"),
+      (["new"], "new: Image creation needs a size parameter"),
       (["-b", "top", "new"], "new: Backing file specified without backing format"),
       (["-b", "none", "-F", "qcow2", "new"], "Could not open 'none'"),
       (["-o", "cluster_size=1000", "new", "1M"], "new: "),
       (["-o", "preallocation=metadata", "-b", "top", "-F", "qcow2", "new"], "Preallocated"),
-      (["-o", "zz=1", "new", "1M"], "Format 'qcow2' has no option 'zz' here"),
+      (["-o", "zz=1", "new", "1M"], "new: Invalid parameter 'zz'"),
     ])
   func createRefused(arguments: [String], sentence: String) throws {
     let stage = try stage()

@@ -121,8 +121,8 @@ func otherJobs() throws {
   try stage.openChain()
   try stage.client.execute(
     BlockChecksum {
-      ($0.jobID, $0.node) = ("sum", "overlay")
-      $0.autoDismiss = false
+      ($0.job.id, $0.node) = ("sum", "overlay")
+      $0.job.autoDismiss = false
     })
   try stage.wait("sum")
   #expect(try stage.client.execute(QueryBlockJobs()).isEmpty)

@@ -59,8 +59,10 @@ struct FullDiskTests {
     #expect(error.operation == .write && error.action == .report && error.device == "j")
     let completed = try stage.client.next(BlockJobCompleted.self)
     #expect(completed.error?.contains(kind.sentence) == true)
-    #expect(completed.offset < completed.len)
-    #expect(try stage.client.finish().error?.contains(kind.sentence) == true)
+    #expect(completed.job.offset < completed.job.len)
+    let outcome = try stage.client.finish()
+    #expect(outcome.error?.contains(kind.sentence) == true)
+    #expect(outcome.errorDetail?.code == "no-space" && outcome.errorDetail?.file != nil)
     try stage.check()
   }
 

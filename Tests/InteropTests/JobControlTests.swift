@@ -47,7 +47,7 @@ struct JobControlTests {
     try startSlowly(top)
     try client.execute(JobCancel { $0.id = "j" })
     let cancelled = try client.next(BlockJobCancelled.self)
-    #expect(cancelled.device == "j" && cancelled.offset < cancelled.len)
+    #expect(cancelled.job.device == "j" && cancelled.job.offset < cancelled.job.len)
     #expect(try client.finish().error == "The job was cancelled")
     #expect(try chain.info("top").backingName == chain.path("middle"))
     #expect(try chain.shows("top", view))

@@ -41,9 +41,9 @@ struct KilledWhileEmptyingTests {
     try client.execute(
       BlockMakeEmpty {
         $0.node = "top"
-        $0.jobID = "j"
+        $0.job.id = "j"
         $0.mode = testCase.mode
-        $0.autoDismiss = false
+        $0.job.autoDismiss = false
       })
     for _ in 0..<testCase.answers { _ = try client.execute(QueryJobs()) }
     daemon.kill()

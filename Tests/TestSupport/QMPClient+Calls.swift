@@ -73,8 +73,8 @@ extension QMPClient {
     try execute(
       BlockMakeEmpty {
         $0.node = node
-        $0.jobID = "j"
-        $0.autoDismiss = false
+        $0.job.id = "j"
+        $0.job.autoDismiss = false
         change(&$0)
       })
     let outcome = try wait(until: .concluded)
@@ -92,8 +92,8 @@ extension QMPClient {
         $0.offset = offset
         $0.length = length
         $0.from = source
-        $0.jobID = "j"
-        $0.autoDismiss = false
+        $0.job.id = "j"
+        $0.job.autoDismiss = false
       })
     return try conclude()
   }

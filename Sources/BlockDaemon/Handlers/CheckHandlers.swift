@@ -13,7 +13,7 @@ extension CommandDispatcher {
       guard node.image is any CheckableImage else {
         throw QMPError(BlockCheck.unsupportedFormat)
       }
-      try services.start(JobOptions(call)) { (id) throws(BlockError) in
+      try services.start(JobOptions(call.job)) { (id) throws(BlockError) in
         try CheckJob(node, repair: call.fix.repair, id: id, graph: graph)
       }
       return EmptyReply()

@@ -54,7 +54,7 @@ extension DaemonServices {
       case .reset: .reset
       case .discard: .discard
       }
-    try start(JobOptions(call)) { (id) throws(BlockError) in
+    try start(JobOptions(call.job)) { (id) throws(BlockError) in
       try MakeEmptyJob(
         chain, mode: mode, force: call.force, id: id, graph: graph, memory: memory)
     }
@@ -169,11 +169,11 @@ extension DaemonServices {
 
 extension JobOptions {
   /// The options that all our own job commands share.
-  init(_ call: some JobStartingCommand) {
-    self.init(id: call.jobID)
-    speed = call.speed
-    autoFinalize = call.autoFinalize
-    autoDismiss = call.autoDismiss
-    ownNodes = call.ownNodes
+  init(_ job: JobStart) {
+    self.init(id: job.id)
+    speed = job.speed
+    autoFinalize = job.autoFinalize
+    autoDismiss = job.autoDismiss
+    ownNodes = job.ownNodes
   }
 }

@@ -17,7 +17,7 @@ extension CommandDispatcher {
     on(BlockChecksum.self) { (call) async throws(QMPError) in
       let graph = services.graph
       let chain = graph.chain(from: try services.node(call.node))
-      try services.start(JobOptions(call)) { (id) throws(BlockError) in
+      try services.start(JobOptions(call.job)) { (id) throws(BlockError) in
         try ChecksumJob(chain, id: id, graph: graph)
       }
       return EmptyReply()
@@ -26,7 +26,7 @@ extension CommandDispatcher {
       let graph = services.graph
       let first = graph.chain(from: try services.node(call.node))
       let second = graph.chain(from: try services.node(call.other))
-      try services.start(JobOptions(call)) { (id) throws(BlockError) in
+      try services.start(JobOptions(call.job)) { (id) throws(BlockError) in
         try CompareJob(first, second, id: id, graph: graph)
       }
       return EmptyReply()
@@ -42,7 +42,7 @@ extension DaemonServices {
       throw QMPError("Parameters 'offset' and 'length' reach past the end of any disk")
     }
     let range = ByteRange(at: call.offset, length: call.length)
-    try start(JobOptions(call)) { (id) throws(BlockError) in
+    try start(JobOptions(call.job)) { (id) throws(BlockError) in
       try WriteJob(graph.chain(from: node), range, from: source, id: id, graph: graph)
     }
   }

@@ -46,7 +46,7 @@ final class QMPSession {
           self.advance()
         },
         closed: { self.over($0) }))
-    send(QMPGreeting(version: DaemonVersion.info).message)
+    send(QMPGreeting(version: .ours).message)
   }
 
   /// Ends the session when everything that waits has been sent.

@@ -48,6 +48,7 @@ extension JobSnapshot {
       // A job that is gone was over before.
       $0.status = status == .null ? .concluded : status.wire
       $0.error = isCancelled ? "The job was cancelled" : error
+      $0.errorDetail = isCancelled ? nil : failure.map(QMPErrorDetail.init)
       $0.result = status == .concluded || status == .null ? wireResult : nil
     }
   }

@@ -19,11 +19,7 @@ package struct BlockCheck: JobStartingCommand {
 
   package var node = ""
   package var fix = Fix.none
-  package var jobID = ""
-  package var speed = 0
-  package var autoFinalize = true
-  package var autoDismiss = true
-  package var ownNodes: [String] = []
+  package var job = JobStart()
 
   package init() {}
 

@@ -17,11 +17,7 @@ package struct BlockMakeEmpty: JobStartingCommand {
   package var node = ""
   package var mode = Mode.auto
   package var force = false
-  package var jobID = ""
-  package var speed = 0
-  package var autoFinalize = true
-  package var autoDismiss = true
-  package var ownNodes: [String] = []
+  package var job = JobStart()
 
   package init() {}
 

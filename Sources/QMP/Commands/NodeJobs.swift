@@ -11,11 +11,7 @@ package struct BlockWrite: JobStartingCommand {
   package var length = 0
   package var pattern: Int?
   package var from: String?
-  package var jobID = ""
-  package var speed = 0
-  package var autoFinalize = true
-  package var autoDismiss = true
-  package var ownNodes: [String] = []
+  package var job = JobStart()
 
   package init() {}
 
@@ -60,11 +56,7 @@ package struct BlockChecksum: JobStartingCommand {
   package typealias Reply = EmptyReply
 
   package var node = ""
-  package var jobID = ""
-  package var speed = 0
-  package var autoFinalize = true
-  package var autoDismiss = true
-  package var ownNodes: [String] = []
+  package var job = JobStart()
 
   package init() {}
 
@@ -84,11 +76,7 @@ package struct BlockCompare: JobStartingCommand {
 
   package var node = ""
   package var other = ""
-  package var jobID = ""
-  package var speed = 0
-  package var autoFinalize = true
-  package var autoDismiss = true
-  package var ownNodes: [String] = []
+  package var job = JobStart()
 
   package init() {}
 

@@ -2,21 +2,13 @@
 ///
 /// Isolation: value.
 package struct BlockJobCancelled: QMPEventPayload {
-  package var type = JobType.commit
-  package var device = ""
-  package var len = 0
-  package var offset = 0
-  package var speed = 0
+  package var job = BlockJobReport()
 
   package init() {}
 
   package static let name = "BLOCK_JOB_CANCELLED"
   package static let summary = "A block job was cancelled; sent before it is concluded"
-  package static let members: [WireMember<Self>] = [
-    .required("type", \.type, "What the job does"),
-    .required("device", \.device, "The job"),
-    .required("len", \.len, "How much there was to do, in bytes"),
-    .required("offset", \.offset, "How much is done"),
-    .required("speed", \.speed, "The limit in bytes a second; 0 for none"),
-  ]
+  package static let members: [WireMember<Self>] = BlockJobReport.members.map {
+    $0.lifted(to: \.job)
+  }
 }

@@ -34,6 +34,9 @@ package struct QMPError: Error, Hashable, Sendable {
 
 extension QMPError: CustomStringConvertible {
   package var description: String { message }
+
+  /// The sentence for somebody who does not see the detail: it names the file.
+  package var sentence: String { detail?.naming(in: message) ?? message }
 }
 
 // MARK: - Sentences that users of QEMU know

@@ -6,6 +6,7 @@ package struct QMPErrorDetail: WireRecord, Hashable {
   package var file: String?
   package var offset: Int?
   package var errno: Int?
+  package var node: String?
 
   package init() {}
 
@@ -14,5 +15,14 @@ package struct QMPErrorDetail: WireRecord, Hashable {
     .optional("file", \.file, "The file it happened on"),
     .optional("offset", \.offset, "The byte in the file, or on the guest's disk without a file"),
     .optional("errno", \.errno, "The system's error number"),
+    .optional("node", \.node, "The daemon's own node that stands in the way, if one does"),
   ]
+}
+
+extension QMPErrorDetail {
+  /// `sentence` with the file on which it happened, where it does not name it.
+  package func naming(in sentence: String) -> String {
+    guard let file, !sentence.contains(file) else { return sentence }
+    return "\(sentence) [\(file)]"
+  }
 }

@@ -40,3 +40,10 @@ package struct VersionInfo: WireRecord {
     .required("package", \.package, "The server's own name and version"),
   ]
 }
+
+extension VersionInfo {
+  /// The version of this project's programs.
+  package static let text = "0.1.0"
+  /// The QEMU whose commands, events and sentences the daemon follows, and its own name.
+  package static let ours = VersionInfo(qemu: Triple(10, 0, 0), package: "qblockd \(text)")
+}

@@ -4,12 +4,22 @@
 package enum ByteCount {
   private static let units = Array("bkmgtpe")
 
+  /// Why a text is no number of bytes.
+  package enum Fault: Error, Hashable, Sendable {
+    /// It does not read like one, or says a fraction of a byte.
+    case malformed
+    /// No `Int` can hold it.
+    case tooLarge
+  }
+
   /// The number of bytes that `text` says, as QEMU's tools read it: digits, perhaps a fraction, and
   /// a suffix b, k, M, G, T, P or E of powers of 1024 in either case; or hexadecimal digits after
-  /// 0x. Nil for anything else, for a fraction of a byte, and for what no `Int` can hold.
-  package static func parse(_ text: String) -> Int? {
-    if let digits = text.hasPrefix("0x") || text.hasPrefix("0X") ? text.dropFirst(2) : nil {
-      return digits.allSatisfy(\.isHexDigit) ? Int(digits, radix: 16) : nil
+  /// 0x.
+  package static func parse(_ text: String) throws(Fault) -> Int {
+    if text.hasPrefix("0x") || text.hasPrefix("0X") {
+      let digits = text.dropFirst(2)
+      guard !digits.isEmpty, digits.allSatisfy(\.isHexDigit) else { throw .malformed }
+      return try number(digits, radix: 16)
     }
     var number = text[...]
     var shift = 0
@@ -18,14 +28,21 @@ package enum ByteCount {
       shift = 10 * unit
     }
     let parts = number.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let whole = parts.first, isDigits(whole), let count = Int(whole) else { return nil }
-    let (bytes, overflow) = count.multipliedReportingOverflow(by: 1 << shift)
-    guard !overflow else { return nil }
-    guard parts.count == 2 else { return bytes }
-    guard shift > 0, isDigits(parts[1]), let fraction = Double("0.\(parts[1])") else { return nil }
+    guard parts.allSatisfy(isDigits), parts.count == 1 || shift > 0 else { throw .malformed }
+    let (bytes, overflow) = try ByteCount.number(parts[0], radix: 10)
+      .multipliedReportingOverflow(by: 1 << shift)
+    guard !overflow else { throw .tooLarge }
+    guard parts.count == 2, let fraction = Double("0.\(parts[1])") else { return bytes }
     let (sum, tooMany) = bytes.addingReportingOverflow(
       Int((fraction * Double(1 << shift)).rounded()))
-    return tooMany ? nil : sum
+    guard !tooMany else { throw .tooLarge }
+    return sum
+  }
+
+  /// The number that `digits`, which are nothing else, say.
+  private static func number(_ digits: Substring, radix: Int) throws(Fault) -> Int {
+    guard let number = Int(digits, radix: radix) else { throw .tooLarge }
+    return number
   }
 
   /// `bytes` with three digits and a unit of powers of 1024, as QEMU's tools show it: `64 MiB`.

@@ -58,12 +58,12 @@ struct Check: ParsableCommand {
     let command = BlockCheck {
       $0.node = image.nodeName
       $0.fix = repair ?? .none
-      $0.jobID = run.id
-      $0.ownNodes = [image.nodeName]
+      $0.job.id = run.id
+      $0.job.ownNodes = [image.nodeName]
     }
     let outcome: JobOutcome
     do {
-      outcome = try run.run([image], QMPRequest(command))
+      outcome = try run.run([image]) { _ in [QMPRequest(command)] }
     } catch QMPClientError.refused(let refusal)
       where refusal.message == BlockCheck.unsupportedFormat
     {

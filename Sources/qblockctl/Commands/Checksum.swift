@@ -1,5 +1,6 @@
 import ArgumentParser
 import QMP
+import QMPClient
 
 /// `checksum`: one number for all that a guest reads.
 struct Checksum: ParsableCommand {
@@ -8,6 +9,7 @@ struct Checksum: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var image: ImageOptions
+  @OptionGroup var sharing: SharingOptions
   @OptionGroup var job: JobOptions
 
   @Argument(help: "The image.")
@@ -15,9 +17,10 @@ struct Checksum: ParsableCommand {
 
   func run() throws {
     try connection.withSession { session in
-      let disk = try ImageFile(file, image, readOnly: true)
-      var command = BlockChecksum { $0.node = disk.nodeName }
-      let found = try job.run(&command, on: [disk], in: session)
+      let disk = try ImageFile(file, image, for: .look(forceShare: sharing.forceShare))
+      let found = try job.run(on: [disk], in: session) { images in
+        BlockChecksum { $0.node = images[0].nodeName }
+      }
       guard let found, !session.isJSON else { return }
       let result = try ChecksumResult(wire: found, at: .reply)
       StandardStream.output.line("\(result.digest)  \(file)")

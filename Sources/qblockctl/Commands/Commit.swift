@@ -13,7 +13,9 @@ struct Commit: ParsableCommand {
 
   @Option(
     name: [.customShort("b"), .customLong("base")],
-    help: "The image of the chain to copy into, where it is not the next one. Implies -d.")
+    help: ArgumentHelp(
+      "The image of the chain to copy into, where it is not the next one. Implies -d.",
+      valueName: "file"))
   var base: String?
 
   @Flag(
@@ -47,21 +49,22 @@ struct Commit: ParsableCommand {
   private func commit(in session: Session, _ base: String?) throws -> JobOutcome {
     let keepsOverlay = drop || base != nil
     let overlay = try ImageFile(
-      file, image, readOnly: keepsOverlay, dropBitmaps: dropBitmaps)
+      file, image, for: keepsOverlay ? .read : .write, dropBitmaps: dropBitmaps)
     let id = uniqueName("commit")
+    let speed = try job.speed()
     let command = BlockCommit {
       $0.jobID = id
       $0.device = overlay.nodeName
       $0.base = base
       $0.baseDepth = base == nil ? 1 : nil
-      $0.speed = job.rate.bytes
+      $0.speed = speed
       $0.autoComplete = true
       $0.makeEmpty = !keepsOverlay
       $0.ownNodes = [overlay.nodeName]
     }
     let display = job.display(in: session, likeQemu: true)
     var run = JobRun(session: session, id: id, display: display)
-    return try run.run([overlay], QMPRequest(command))
+    return try run.run([overlay]) { _ in [QMPRequest(command)] }
   }
 
   /// A base that the chain does not know by the name given may be meant from the current directory.

@@ -11,6 +11,7 @@ struct Compare: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var image: ImageOptions
+  @OptionGroup var sharing: SharingOptions
 
   @Option(
     name: [.customShort("F"), .customLong("other-format")], help: "The second image's format.")
@@ -37,19 +38,25 @@ struct Compare: ParsableCommand {
   private func compare(in session: Session) throws {
     var other = image
     other.format = otherFormat
+    let use = ImageFile.Use.look(forceShare: sharing.forceShare)
     let disks = [
-      try ImageFile(first, image, readOnly: true), try ImageFile(second, other, readOnly: true),
+      try ImageFile(first, image, for: use), try ImageFile(second, other, for: use),
     ]
-    let sizes = disks.map { disk in QMPRequest(NodeInfoQuery { $0.node = disk.nodeName }) }
-    var command = BlockCompare { ($0.node, $0.other) = (disks[0].nodeName, disks[1].nodeName) }
     var lengths: [Int] = []
-    let found = try job.run(&command, on: disks, queries: sizes, in: session, status: 4) {
-      lengths = try $0.map { try NodeInfo(wire: $0, at: .reply).virtualSize }
-    }
+    let found = try job.run(
+      on: disks, queries: sizes, in: session, status: 4,
+      answered: { lengths = try $0.map { try NodeInfo(wire: $0, at: .reply).virtualSize } },
+      { images in
+        BlockCompare { ($0.node, $0.other) = (images[0].nodeName, images[1].nodeName) }
+      })
     guard let found else { throw Failure("qblockd does not say what it found", status: 4) }
     let result = try CompareResult(wire: found, at: .reply)
     if !session.isJSON && !job.quiet { say(result, lengths) }
     if !result.equal { throw ExitCode(1) }
+  }
+
+  private func sizes(of disks: [ImageFile]) -> [QMPRequest] {
+    disks.map { disk in QMPRequest(NodeInfoQuery { $0.node = disk.nodeName }) }
   }
 
   private func say(_ result: CompareResult, _ lengths: [Int]) {

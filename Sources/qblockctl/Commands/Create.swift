@@ -14,7 +14,7 @@ struct Create: ParsableCommand {
   @OptionGroup var connection: ConnectionOptions
 
   @Option(name: [.customShort("f"), .customLong("format")], help: "qcow2 or raw.")
-  var format = ImageFormat.qcow2
+  var format = ImageFormat.qcow2.rawValue
 
   @Option(
     name: [.customShort("o"), .customLong("options")],
@@ -23,12 +23,14 @@ struct Create: ParsableCommand {
 
   @Option(
     name: [.customShort("b"), .customLong("backing")],
-    help: "The backing file; a relative name begins at the new image's directory.")
+    help: ArgumentHelp(
+      "The backing file; a relative name begins at the new image's directory.", valueName: "file"))
   var backing: String?
 
   @Option(
-    name: [.customShort("F"), .customLong("backing-format")], help: "The backing file's format.")
-  var backingFormat: ImageFormat?
+    name: [.customShort("F"), .customLong("backing-format")],
+    help: ArgumentHelp("The backing file's format.", valueName: "format"))
+  var backingFormat: String?
 
   @Flag(name: [.customShort("q"), .customLong("quiet")], help: "Say nothing but errors.")
   var quiet = false
@@ -40,22 +42,19 @@ struct Create: ParsableCommand {
   var size: Size?
 
   func run() throws {
-    let settings = try CreateSettings(options, format)
-    guard format == .qcow2 || backing == nil else {
-      throw Failure("\(file): Backing file not supported for file format 'raw'")
+    guard let format = ImageFormat(rawValue: format) else {
+      throw failure("Unknown file format '\(format)'")
     }
-    guard backing == nil || backingFormat != nil else {
-      throw Failure(
-        "\(file): Backing file specified without backing format: give it with -F")
-    }
-    guard backing != nil || backingFormat == nil else {
-      throw Failure("\(file): Backing format cannot be used without backing file")
-    }
+    let settings = try CreateSettings(options, format, of: file)
+    let below = try backingFile(of: format)
+    let wanted = try size?.bytes("image size")
     try connection.withSession { session in
-      let size = try size(in: session)
+      // Opened in any case: a backing file that is not there is found now and not by the guest.
+      let length = try below.map { try self.length(of: $0, in: session) }
+      let size = try wholeSectors(wanted ?? length)
       switch format {
       case .raw: try makeFile(size, settings.filePreallocation, in: session)
-      case .qcow2: try makeImage(size, settings, in: session)
+      case .qcow2: try makeImage(size, settings, over: below?.format, in: session)
       }
       guard !quiet, !session.isJSON else { return }
       let over = backing.map { " backing_file=\($0)" } ?? ""
@@ -64,21 +63,39 @@ struct Create: ParsableCommand {
     }
   }
 
-  /// The size to make, in whole sectors.
-  private func size(in session: Session) throws -> Int {
-    var bytes = size?.bytes
-    if let backing, let backingFormat {
-      // Opened in any case: a backing file that is not there is found now and not by the guest.
-      let disk = ImageFile(
-        pathOfBacking(backing, of: file), as: backingFormat, readOnly: true)
-      let below = try disk.whileOpen(in: session) {
-        try session.client.execute(NodeInfoQuery { $0.node = disk.nodeName }).virtualSize
+  private func failure(_ sentence: String) -> Failure { Failure("\(file): \(sentence)") }
+
+  /// The backing file, which the command line must name together with its format.
+  private func backingFile(of format: ImageFormat) throws -> ImageFile? {
+    guard let backing else {
+      guard backingFormat == nil else {
+        throw failure("Backing format cannot be used without backing file")
       }
-      bytes = bytes ?? below
+      return nil
     }
-    guard let bytes else { throw Failure("Image creation needs a size parameter") }
+    guard format == .qcow2 else {
+      throw failure("Backing file not supported for file format '\(format.rawValue)'")
+    }
+    guard let backingFormat else {
+      throw failure("Backing file specified without backing format: give it with -F")
+    }
+    guard let below = ImageFormat(rawValue: backingFormat) else {
+      throw failure("Unknown driver '\(backingFormat)'")
+    }
+    return ImageFile(
+      pathOfBacking(backing, of: file), as: below, for: .look(forceShare: false))
+  }
+
+  private func length(of disk: ImageFile, in session: Session) throws -> Int {
+    try disk.whileOpen(in: session) { node in
+      try session.client.execute(NodeInfoQuery { $0.node = node }).virtualSize
+    }
+  }
+
+  private func wholeSectors(_ bytes: Int?) throws -> Int {
+    guard let bytes else { throw failure("Image creation needs a size parameter") }
     let (rounded, overflow) = bytes.addingReportingOverflow(-bytes & 511)
-    guard !overflow else { throw Failure("Image size must be less than 8 EiB!") }
+    guard !overflow else { throw failure("Image size must be less than 8 EiB!") }
     return rounded
   }
 
@@ -94,7 +111,9 @@ struct Create: ParsableCommand {
         }), in: session)
   }
 
-  private func makeImage(_ size: Int, _ settings: CreateSettings, in session: Session) throws {
+  private func makeImage(
+    _ size: Int, _ settings: CreateSettings, over below: ImageFormat?, in session: Session
+  ) throws {
     try makeFile(0, .off, in: session)
     var host = ImageFile.host(file)
     host.nodeName = uniqueName("qblockctl")
@@ -106,7 +125,7 @@ struct Create: ParsableCommand {
     image.file = .node(host.nodeName ?? "")
     image.size = size
     image.backingFile = backing
-    image.backingFormat = backingFormat.flatMap { BlockDriver(rawValue: $0.rawValue) }
+    image.backingFormat = below.flatMap { BlockDriver(rawValue: $0.rawValue) }
     try make(.qcow2(image), in: session)
   }
 
@@ -120,10 +139,9 @@ struct Create: ParsableCommand {
       })
     let display = ProgressDisplay(isJSON: session.isJSON, progress: false, quiet: true)
     var run = JobRun(session: session, id: id, display: display)
-    let outcome = try run.run([], starting)
+    let outcome = try run.run([]) { _ in [starting] }
     try session.client.execute(JobDismiss { $0.id = id })
-    if let error = outcome.error { throw Failure("\(file): \(error)") }
+    guard let error = outcome.error else { return }
+    throw error.contains(absolutePath(file)) ? Failure(error) : failure(error)
   }
 }
-
-extension ImageFormat: ExpressibleByArgument {}

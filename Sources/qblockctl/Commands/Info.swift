@@ -9,15 +9,16 @@ struct Info: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var image: ImageOptions
+  @OptionGroup var sharing: SharingOptions
 
   @Argument(help: "The image.")
   var file: String
 
   func run() throws {
     try connection.withSession { session in
-      let disk = try ImageFile(file, image, readOnly: true)
-      let info = try disk.whileOpen(in: session) {
-        try session.client.execute(NodeInfoQuery { $0.node = disk.nodeName })
+      let disk = try ImageFile(file, image, for: .look(forceShare: sharing.forceShare))
+      let info = try disk.whileOpen(in: session) { node in
+        try session.client.execute(NodeInfoQuery { $0.node = node })
       }
       if session.isJSON { return session.say(info.wire) }
       for line in lines(info) { StandardStream.output.line(line) }

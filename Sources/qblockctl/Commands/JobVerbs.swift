@@ -78,11 +78,8 @@ struct JobVerbs: ParsableCommand {
     var rate: Size
 
     func run() throws {
-      try target.ask(
-        BlockJobSetSpeed {
-          $0.device = target.id
-          $0.speed = rate.bytes
-        })
+      let speed = try rate.bytes("rate limit")
+      try target.ask(BlockJobSetSpeed { ($0.device, $0.speed) = (target.id, speed) })
     }
   }
 

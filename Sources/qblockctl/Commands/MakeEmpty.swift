@@ -1,5 +1,6 @@
 import ArgumentParser
 import QMP
+import QMPClient
 
 /// `make-empty`: an overlay becomes what it was when it was new.
 struct MakeEmpty: ParsableCommand {
@@ -25,13 +26,10 @@ struct MakeEmpty: ParsableCommand {
 
   func run() throws {
     try connection.withSession { session in
-      let overlay = try ImageFile(file, image, readOnly: false, dropBitmaps: dropBitmaps)
-      var command = BlockMakeEmpty {
-        $0.node = overlay.nodeName
-        $0.mode = mode
-        $0.force = force
+      let overlay = try ImageFile(file, image, for: .write, dropBitmaps: dropBitmaps)
+      try job.run(on: [overlay], in: session) { images in
+        BlockMakeEmpty { ($0.node, $0.mode, $0.force) = (images[0].nodeName, mode, force) }
       }
-      try job.run(&command, on: [overlay], in: session)
       if !job.quiet && !session.isJSON { StandardStream.output.line("Image emptied.") }
     }
   }

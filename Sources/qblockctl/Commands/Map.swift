@@ -10,6 +10,7 @@ struct Map: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var image: ImageOptions
+  @OptionGroup var sharing: SharingOptions
 
   @Option(help: "human (the extents that hold data) or json (all of them).")
   var output = MapText.Form.human
@@ -19,23 +20,22 @@ struct Map: ParsableCommand {
 
   func run() throws {
     try connection.withSession { session in
-      let disk = try ImageFile(file, image, readOnly: true)
-      try disk.whileOpen(in: session) {
-        let form = session.isJSON ? MapText.Form.json : output
-        try write(form, disk, session)
+      let disk = try ImageFile(file, image, for: .look(forceShare: sharing.forceShare))
+      try disk.whileOpen(in: session) { node in
+        try write(session.isJSON ? .json : output, node, session)
       }
     }
   }
 
-  private func write(_ form: MapText.Form, _ disk: ImageFile, _ session: Session) throws {
-    var map = MapText(form, files: form == .human ? try layers(of: disk, in: session) : [])
+  private func write(_ form: MapText.Form, _ node: String, _ session: Session) throws {
+    var map = MapText(form, files: form == .human ? try layers(of: node, in: session) : [])
     StandardStream.output.write(map.head)
     var next: Int? = 0
     do {
       while let offset = next {
         let page = try session.client.execute(
           NodeMapQuery {
-            ($0.node, $0.offset, $0.limit) = (disk.nodeName, offset, 10_000)
+            ($0.node, $0.offset, $0.limit) = (node, offset, 10_000)
           })
         StandardStream.output.write(try map.lines(page.extents))
         next = page.next
@@ -47,9 +47,9 @@ struct Map: ParsableCommand {
   }
 
   /// The files of the chain, the top first, each as the one above it names it.
-  private func layers(of disk: ImageFile, in session: Session) throws -> [String] {
-    var files = [disk.file]
-    var node = disk.nodeName
+  private func layers(of top: String, in session: Session) throws -> [String] {
+    var files = [file]
+    var node = top
     while true {
       let info = try session.client.execute(NodeInfoQuery { $0.node = node })
       guard let below = info.backingNode, let name = info.backingFilename else { return files }

@@ -22,7 +22,7 @@ struct Open: ParsableCommand {
 
   func run() throws {
     try connection.withSession { session in
-      let disk = try ImageFile(file, image, readOnly: readOnly, nodeName: name)
+      let disk = try ImageFile(file, image, for: readOnly ? .read : .write, nodeName: name)
       try disk.open(in: session)
       if session.isJSON { return session.say(["node-name": .string(disk.nodeName)]) }
       StandardStream.output.line(disk.nodeName)

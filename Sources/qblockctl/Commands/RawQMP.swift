@@ -17,15 +17,20 @@ struct RawQMP: ParsableCommand {
   func run() throws {
     let request = try parse()
     try connection.withSession { session in
-      session.say(try session.client.execute(request.execute, request.arguments))
+      do {
+        session.say(try session.client.execute(request.execute, request.arguments))
+      } catch QMPClientError.refused(let error) where error.errorClass == .commandNotFound {
+        throw Failure("\(error.message)\n'qblockctl qmp query-commands' lists those there are")
+      }
     }
   }
 
   private func parse() throws -> QMPRequest {
-    guard command.contains("{") else { return QMPRequest(execute: command) }
+    let isName = command.allSatisfy { $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" }
+    if isName && !command.isEmpty { return QMPRequest(execute: command) }
     do {
       guard case .object(let message) = try JSONValue.parse(command) else {
-        throw QMPError("QMP input must be a JSON object")
+        throw QMPError("QMP input must be a JSON object, or the name of a command")
       }
       return try QMPRequest(message)
     } catch let error as QMPError {

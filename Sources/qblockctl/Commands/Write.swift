@@ -1,5 +1,6 @@
 import ArgumentParser
 import QMP
+import QMPClient
 
 /// `write`: bytes into a disk, as its guest would write them.
 struct Write: ParsableCommand {
@@ -10,10 +11,12 @@ struct Write: ParsableCommand {
   @OptionGroup var image: ImageOptions
   @OptionGroup var job: JobOptions
 
-  @Option(help: "The byte to write, 0 to 255.")
+  @Option(help: ArgumentHelp("The byte to write, 0 to 255, or 0x0 to 0xff.", valueName: "byte"))
   var pattern: PatternByte?
 
-  @Option(help: ArgumentHelp("The file whose first bytes to write.", valueName: "path"))
+  @Option(
+    help: ArgumentHelp(
+      "The file whose first bytes to write; zeros follow its end.", valueName: "path"))
   var from: String?
 
   @Argument(help: "The image.")
@@ -32,18 +35,18 @@ struct Write: ParsableCommand {
   }
 
   func run() throws {
+    let (offset, length) = (try offset.bytes("offset"), try length.bytes("length"))
     try connection.withSession { session in
-      let disk = try ImageFile(file, image, readOnly: false)
-      var command = BlockWrite {
-        $0.node = disk.nodeName
-        $0.offset = offset.bytes
-        $0.length = length.bytes
-        $0.pattern = pattern.map { Int($0.value) }
-        $0.from = from.map(absolutePath)
+      let disk = try ImageFile(file, image, for: .write)
+      try job.run(on: [disk], in: session) { images in
+        BlockWrite {
+          ($0.node, $0.offset, $0.length) = (images[0].nodeName, offset, length)
+          $0.pattern = pattern.map { Int($0.value) }
+          $0.from = from.map(absolutePath)
+        }
       }
-      try job.run(&command, on: [disk], in: session)
       guard !job.quiet, !session.isJSON else { return }
-      StandardStream.output.line("Wrote \(length.bytes) bytes at offset \(offset.bytes).")
+      StandardStream.output.line("Wrote \(length) bytes at offset \(offset).")
     }
   }
 }

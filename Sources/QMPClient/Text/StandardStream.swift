@@ -1,0 +1,31 @@
+import Glibc
+
+/// Standard output or standard error, without a buffer: every line is there as soon as it is known.
+///
+/// Isolation: any thread.
+package enum StandardStream: Int32 {
+  case output = 1
+  case errors = 2
+
+  /// Whether a person sees it at once.
+  package var isTerminal: Bool { isatty(rawValue) == 1 }
+
+  /// Writes all of `text`. Where nobody reads it any more there is nobody to tell, either.
+  package func write(_ text: String) { _ = StandardStream.write(text, to: rawValue) }
+
+  /// Writes `text` and ends the line.
+  package func line(_ text: String) { write(text + "\n") }
+
+  /// Writes all of `text` to any open file. Returns whether that was possible.
+  package static func write(_ text: String, to descriptor: Int32) -> Bool {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = unsafe rest.withUnsafeBytes {
+        unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+      }
+      guard count > 0 || errno == EINTR else { return false }
+      rest = rest.dropFirst(max(0, count))
+    }
+    return true
+  }
+}
