@@ -96,8 +96,8 @@ struct JobRun {
       throw Failure(
         """
         qblockd has stopped, and job '\(id)' with it
-        What it has done so far stays, and no image is damaged: run the command again when qblockd \
-        runs
+        What it has written so far stays, and leaves every image sound. Run the command again to \
+        finish; until then a base that was being committed into is incomplete by itself
         """)
     }
   }
