@@ -29,6 +29,8 @@ package struct KillTrial: Sendable, CustomStringConvertible {
   package let errand: Errand
   /// The shape of the images; their data come from the seed, too.
   package let layout: CrashLayout
+  /// Whether each daemon loses one of its writes, which is to be found.
+  package var losesWrites = false
   private let seed: UInt64
 
   /// The trial of this number: `seed` gives everything but what the daemons do, which takes turns.
@@ -57,9 +59,10 @@ package struct KillTrial: Sendable, CustomStringConvertible {
     let trace = try ProgramTrace(String(decoding: try files.aside.read("trace"), as: UTF8.self))
     for _ in 0..<points {
       // One past the last: killed when it has said that all is done.
+      let operation = Int.random(in: 1...trace.operations + 1, using: &generator)
       let end = TraceRecorder.End(
-        at: Int.random(in: 1...trace.operations + 1, using: &generator),
-        cut: Int.random(in: 0..<2 * layout.clusterSize, using: &generator))
+        at: operation, cut: Int.random(in: 0..<2 * layout.clusterSize, using: &generator),
+        losing: losesWrites ? Int.random(in: 1...operation, using: &generator) : nil)
       try files.write(initial.map(\.image))
       outcome.points += 1
       do {

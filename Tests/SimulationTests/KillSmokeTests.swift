@@ -12,4 +12,12 @@ struct KillSmokeTests {
     #expect(outcome.midst > 0)
     #expect(outcome.faults == [])
   }
+
+  @Test("is found out when it has lost a write")
+  func loss() throws {
+    let write = try #require(Errand.allCases.firstIndex(of: .write))
+    var trial = KillTrial(write, seed: 1)
+    trial.losesWrites = true
+    #expect(try trial.run(points: 10, in: "/dev/shm").badViews > 0)
+  }
 }

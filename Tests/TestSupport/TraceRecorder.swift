@@ -11,11 +11,14 @@ package struct TraceRecorder: Sendable {
     package var operation: Int
     /// How many bytes of it are, if it is a write.
     package var cut: Int
+    /// A write that is not done, though the program is told that it is: a fault to be found.
+    package var lost: Int?
 
     /// At this operation, after so many bytes of it.
-    package init(at operation: Int, cut: Int) {
+    package init(at operation: Int, cut: Int, losing lost: Int? = nil) {
       self.operation = operation
       self.cut = cut
+      self.lost = lost
     }
 
     package var description: String { "operation \(operation), cut at \(cut) bytes" }
@@ -45,6 +48,7 @@ package struct TraceRecorder: Sendable {
     if let end {
       words.append("TRACE_RECORDER_KILL_AT=\(end.operation)")
       words.append("TRACE_RECORDER_KILL_CUT=\(end.cut)")
+      if let lost = end.lost { words.append("TRACE_RECORDER_LOSE_AT=\(lost)") }
     }
     return words
   }

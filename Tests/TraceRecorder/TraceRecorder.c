@@ -25,7 +25,7 @@
 
 static const char *directory;
 static int output = -1;
-static long kill_at, kill_cut;
+static long kill_at, kill_cut, lose_at;
 static atomic_long operations;
 
 // MARK: The trace
@@ -35,15 +35,20 @@ static void fail(const char *reason) {
   abort();
 }
 
+static long number(const char *variable) {
+  const char *text = getenv(variable);
+  return text ? atol(text) : 0;
+}
+
 __attribute__((constructor)) static void start(void) {
   directory = getenv("TRACE_RECORDER_DIRECTORY");
   const char *path = getenv("TRACE_RECORDER_OUTPUT");
   if (!directory || !path) return;
   output = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (output < 0) fail(path);
-  const char *at = getenv("TRACE_RECORDER_KILL_AT"), *cut = getenv("TRACE_RECORDER_KILL_CUT");
-  kill_at = at ? atol(at) : 0;
-  kill_cut = cut ? atol(cut) : 0;
+  kill_at = number("TRACE_RECORDER_KILL_AT");
+  kill_cut = number("TRACE_RECORDER_KILL_CUT");
+  lose_at = number("TRACE_RECORDER_LOSE_AT");
 }
 
 // A line goes out in one piece, so that threads do not mix theirs.
@@ -107,10 +112,11 @@ static bool is_recorded(int fd, char name[PATH_MAX]) {
   return true;
 }
 
-// Counts an operation that is about to begin; at the one that is asked for the process ends.
-// The arguments are those of a write, or nothing.
-static void begin(int fd, const void *bytes, size_t count, off_t offset) {
-  if (atomic_fetch_add(&operations, 1) + 1 != kill_at) return;
+// Counts an operation that is about to begin, and returns its number; at the one that is asked for
+// the process ends. The arguments are those of a write, or nothing.
+static long begin(int fd, const void *bytes, size_t count, off_t offset) {
+  long operation = atomic_fetch_add(&operations, 1) + 1;
+  if (operation != kill_at) return operation;
   // A signal interrupts a write between two pages only.
   long cut = kill_cut < (long)count ? kill_cut - (offset + kill_cut) % 4096 : (long)count;
   if (cut > 0) (void)syscall(SYS_pwrite64, fd, bytes, cut, offset);
@@ -136,7 +142,7 @@ static uint8_t *gathered(const struct iovec *vector, int parts, size_t *count) {
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset) {
   char name[PATH_MAX];
   if (!is_recorded(fd, name)) return syscall(SYS_pwrite64, fd, bytes, count, offset);
-  begin(fd, bytes, count, offset);
+  if (begin(fd, bytes, count, offset) == lose_at) return (ssize_t)count;
   ssize_t written = syscall(SYS_pwrite64, fd, bytes, count, offset);
   if (written > 0) note_write(name, offset, bytes, (size_t)written);
   return written;

@@ -11,6 +11,8 @@
 //                              first being 1; it is not done
 //   TRACE_RECORDER_KILL_CUT    optional: where that is a write, so many of its bytes are written
 //                              first; fewer, where that is not the end of a page of the file
+//   TRACE_RECORDER_LOSE_AT     optional: N; where that is a write, it is not done, but the program
+//                              is told that it is: an error for a test to find
 //
 // The trace is text, one operation a line, words parted by one blank, numbers decimal:
 //
