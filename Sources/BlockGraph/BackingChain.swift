@@ -38,6 +38,11 @@ package struct BackingChain: Sendable {
     try top.write(bytes, at: offset, over: view(from: 1))
   }
 
+  /// Writes `range` of the top layer, whose bytes `fill` brings to where they are to lie.
+  package func write(_ range: ByteRange, filling fill: WriteFiller) throws(BlockError) {
+    try top.write(range, over: view(from: 1), filling: fill)
+  }
+
   /// Makes `range` read zero through the top layer.
   package func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
     try top.writeZeroes(range, deallocate: deallocate, over: view(from: 1))

@@ -65,6 +65,29 @@ extension BlockNode {
     counters.countWrite(range.length)
   }
 
+  /// Writes `range`, whose bytes `fill` brings to where they are to lie. Nobody looks at them, so
+  /// that zeros among them stay bytes. Lane.
+  package func write(
+    _ range: ByteRange, over backing: (any BackingView)?, filling fill: WriteFiller
+  ) throws(BlockError) {
+    try check(range.lower, range.length)
+    guard !range.isEmpty else { return }
+    try changing(range, locking: lockRange(range)) { () throws(BlockError) in
+      try image.write(range, over: backing, filling: fill)
+    }
+    counters.countWrite(range.length)
+  }
+
+  /// Calls `body`, which takes the bytes of `range` from the image, while no change touches them.
+  /// Lane.
+  package func reading(
+    _ range: ByteRange, _ body: (any ImageDriver) throws(BlockError) -> Void
+  ) throws(BlockError) {
+    try check(range.lower, range.length)
+    defer { counters.countRead(range.length) }
+    try withRange(range, body)
+  }
+
   /// Makes `range` read zero whatever lies underneath; with `deallocate` its space is given back
   /// where the node lets discards through. Lane.
   package func writeZeroes(

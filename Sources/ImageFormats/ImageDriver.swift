@@ -39,10 +39,11 @@ package protocol ImageDriver: AnyObject, Sendable {
   /// (those are the caller's, found by `mappings`).
   func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError)
 
-  /// Writes `bytes`; parts of clusters that the write does not cover are filled from this layer or,
-  /// where it holds nothing, from `backing` (nil reads zero).
+  /// Writes `range`, whose bytes `fill` brings to where they are to lie, part by part in order;
+  /// parts of clusters that the write does not cover are filled from this layer or, where it holds
+  /// nothing, from `backing` (nil reads zero).
   func write(
-    _ bytes: RawSpan, at offset: Int, over backing: (any BackingView)?
+    _ range: ByteRange, over backing: (any BackingView)?, filling fill: WriteFiller
   ) throws(BlockError)
 
   /// Makes `range` read zero whatever lies underneath, with as few bytes stored as the format
@@ -78,6 +79,24 @@ package protocol ImageDriver: AnyObject, Sendable {
 
   /// What people and clients are told about the image.
   func info() throws(BlockError) -> ImageInfo
+}
+
+/// Brings the guest's bytes of `part` to `offset` of `storage`: as bytes in memory, or from file to
+/// file without seeing them.
+package typealias WriteFiller = (
+  _ part: ByteRange, _ storage: any Storage, _ offset: Int
+) throws(BlockError) -> Void
+
+extension ImageDriver {
+  /// Writes `bytes`, as `write(_:over:filling:)`.
+  package func write(
+    _ bytes: RawSpan, at offset: Int, over backing: (any BackingView)?
+  ) throws(BlockError) {
+    let range = ByteRange(at: offset, length: bytes.byteCount)
+    try write(range, over: backing) { (part, storage, place) throws(BlockError) in
+      try storage.write(bytes.extracting(part.lower - offset..<part.upper - offset), at: place)
+    }
+  }
 }
 
 /// A backing file as an image names it.

@@ -2,6 +2,7 @@ import BlockCore
 import BlockIO
 import ImageFormats
 import Synchronization
+import TestSupport
 
 /// A sparse image in memory, cluster by cluster: what a format driver is to a chain, without a
 /// format. Clusters that hold data lie in the order of their first write.
@@ -99,6 +100,20 @@ final class ScriptedLayer: ImageDriver {
   }
 
   func write(
+    _ range: ByteRange, over backing: (any BackingView)?, filling fill: WriteFiller
+  ) throws(BlockError) {
+    let scratch = MemoryStorage(size: range.length)
+    try fill(range, scratch, 0)
+    var bytes = [UInt8](repeating: 0, count: range.length)
+    _ = try bytes.withMutableBytes { (span) throws(BlockError) in
+      try scratch.read(into: &span, at: 0)
+    }
+    try bytes.withBytes { (span) throws(BlockError) in
+      try store(span, at: range.lower, over: backing)
+    }
+  }
+
+  private func store(
     _ bytes: RawSpan, at offset: Int, over backing: (any BackingView)?
   ) throws(BlockError) {
     var done = 0

@@ -186,6 +186,33 @@ struct CommitJobTests {
     #expect(try stage.view(base) == before)
   }
 
+  @Test("a write that comes between the look at the tables and the copy is copied afterwards")
+  func writeAfterLook() async throws {
+    let size = 16 << 20
+    let baseDisk = HeldStorage(MemoryStorage())
+    let middleDisk = HeldStorage(MemoryStorage(), .shortReads(upTo: 512))
+    let base = try stage.qcow2("base", size: 512, on: baseDisk)
+    // So small are its clusters, and its cache, that a second look has to read the tables again.
+    let middle = try stage.qcow2(
+      "middle", size: size, clusterSize: 512, over: base, on: middleDisk, cacheBytes: 0)
+    let top = try stage.qcow2("top", size: size, over: middle)
+    try stage.write(bytes(size, 1), to: middle, at: 0)
+    // The first write makes the base longer: the plan is made then, and nothing copied.
+    baseDisk.hold()
+    let job = try stage.commit(top, into: base)
+    while baseDisk.waitingCalls == 0 { await Task.yield() }
+    middleDisk.hold()
+    baseDisk.release()
+    while middleDisk.waitingCalls == 0 { await Task.yield() }
+    // The step that waits has seen that the top holds nothing.
+    try stage.write(bytes(size, 2), to: top, at: 0)
+    middleDisk.release()
+    await stage.wait(for: job) { $0.machine.isReady }
+    try job.complete()
+    await stage.end(of: job)
+    #expect(try stage.view(base) == bytes(size, 2))
+  }
+
   @Test("with auto-complete nobody has to complete it")
   func autoComplete() async throws {
     let base = try stage.qcow2("base", size: 1 << 20)

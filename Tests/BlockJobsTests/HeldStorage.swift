@@ -9,6 +9,8 @@ final class HeldStorage: Storage {
     case writes
     /// Reads of more than so many bytes: of data, but not of tables.
     case reads(longerThan: Int)
+    /// Reads of at most so many bytes: of tables, but not of data.
+    case shortReads(upTo: Int)
   }
 
   private let base: any Storage
@@ -43,7 +45,11 @@ final class HeldStorage: Storage {
   var traits: StorageTraits { base.traits }
   func size() throws(BlockError) -> Int { try base.size() }
   func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) -> Int {
-    if case .reads(let least) = kind, bytes.byteCount > least { wait() }
+    switch kind {
+    case .reads(longerThan: let least) where bytes.byteCount > least: wait()
+    case .shortReads(upTo: let most) where bytes.byteCount <= most: wait()
+    case .reads, .shortReads, .writes: break
+    }
     return try base.read(into: &bytes, at: offset)
   }
   func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {

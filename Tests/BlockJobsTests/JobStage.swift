@@ -117,7 +117,8 @@ final class JobStage {
   /// A new qcow2 image.
   func qcow2(
     _ name: String, size: Int, version: Int = 3, clusterSize: Int = 65_536,
-    over backing: BlockNode? = nil, on storage: (any Storage)? = nil, readOnly: Bool = false
+    over backing: BlockNode? = nil, on storage: (any Storage)? = nil, readOnly: Bool = false,
+    cacheBytes: Int = Limits.metadataCacheBytes
   ) throws -> BlockNode {
     let storage = storage ?? MemoryStorage(name: name)
     var options = Qcow2CreateOptions(size: size)
@@ -125,7 +126,8 @@ final class JobStage {
     options.clusterSize = clusterSize
     options.backing = backing.map { BackingLink(name: $0.fileName, format: $0.image.format) }
     try Qcow2Create.create(options, on: storage)
-    return add(name, try Qcow2Image.open(on: storage, readOnly: readOnly), over: backing)
+    let image = try Qcow2Image.open(on: storage, readOnly: readOnly, cacheBytes: cacheBytes)
+    return add(name, image, over: backing)
   }
 
   /// A raw image of zeros.

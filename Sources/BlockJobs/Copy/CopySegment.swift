@@ -2,7 +2,7 @@ import BlockCore
 import BlockGraph
 import ImageFormats
 
-/// Neighbouring runs of data, of one layer or several, that go to the base in one write.
+/// Neighbouring runs of data, of one layer or several, that go to the base as one.
 ///
 /// Isolation: value.
 struct CopySegment {

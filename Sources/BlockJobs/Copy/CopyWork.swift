@@ -13,8 +13,8 @@ import Synchronization
 ///
 /// Isolation: any thread; state behind `state`.
 final class CopyWork: SteppedWork {
-  /// What is read and then written in one piece: little enough that the write finds the bytes in
-  /// the processor's cache.
+  /// What is read and then written in one piece where it cannot go from file to file: little
+  /// enough that the write finds the bytes in the processor's cache.
   private static let pieceBytes = 512 << 10
   /// Runs of one look at the tables.
   private static let runsPerLook = 256
@@ -63,8 +63,8 @@ final class CopyWork: SteppedWork {
 
   func step(_ lease: StepLease) throws(StepError) -> StepResult {
     try buffers.withBuffer { (buffer) throws(StepError) in
-      let most = min(buffer.count, lease.budget.roundedUp(to: alignment))
-      var step = Step(buffer: buffer, pieceBytes: most, lease: lease)
+      var step = Step(
+        buffer: buffer, segmentBytes: lease.budget.roundedUp(to: alignment), lease: lease)
       while let item = take(lease.budget - step.bytes) {
         try copy(item, &step)
         if step.isOver { return StepResult(bytes: step.bytes, isExhausted: false) }
@@ -76,8 +76,8 @@ final class CopyWork: SteppedWork {
   /// What one step has and has done.
   private struct Step {
     let buffer: IOBuffer
-    /// The most that is copied in one piece.
-    let pieceBytes: Int
+    /// The most that goes to the base as one.
+    let segmentBytes: Int
     let lease: StepLease
     var bytes = 0
 
@@ -115,6 +115,8 @@ final class CopyWork: SteppedWork {
       giveBack(CopyPlan.Item(range: rest, bytes: left), of: item, copied: step.bytes - before)
     }
     while !rest.isEmpty {
+      // Before the look: a write that comes after this line is marked again, whatever the look saw.
+      tracker?.clear(rest)
       let runs = try StepError.during(.read) { () throws(BlockError) in
         try source.chain.status(in: rest, above: source.base, limit: CopyWork.runsPerLook)
       }
@@ -131,33 +133,16 @@ final class CopyWork: SteppedWork {
               try zeroes.zeroFront(of: range)
             })
         case .data, .compressed:
-          let segment = CopySegment(runs[index...], from: rest.lower, limit: step.pieceBytes)
-          try move(segment, step.buffer)
+          let segment = CopySegment(runs[index...], from: rest.lower, limit: step.segmentBytes)
+          let copy = SegmentCopy(
+            segment: segment, source: source, target: target, buffer: step.buffer)
+          try copy.run()
           step.bytes += segment.range.length
           progress.advance(by: segment.range.length)
           rest = rest.dropping(segment.range.length)
         }
         if step.isOver { return }
         while index < runs.count, runs[index].range.upper <= rest.lower { index += 1 }
-      }
-    }
-  }
-
-  private func move(_ segment: CopySegment, _ buffer: IOBuffer) throws(StepError) {
-    // Before the read: a write that comes after this line is marked again.
-    tracker?.clear(segment.range)
-    for part in segment.parts {
-      let place = part.range.lower - segment.range.lower
-      try StepError.during(.read) { () throws(BlockError) in
-        try buffer.withMutableBytes(place..<place + part.range.length) {
-          (bytes) throws(BlockError) in
-          try source.chain.nodes[part.layer].read(into: &bytes, at: part.range.lower)
-        }
-      }
-    }
-    try StepError.during(.write) { () throws(BlockError) in
-      try buffer.withBytes(0..<segment.range.length) { (bytes) throws(BlockError) in
-        try target.write(bytes, at: segment.range.lower)
       }
     }
   }

@@ -68,9 +68,9 @@ package final class RawImage: ImageDriver {
   }
 
   package func write(
-    _ bytes: RawSpan, at offset: Int, over backing: (any BackingView)?
+    _ range: ByteRange, over backing: (any BackingView)?, filling fill: WriteFiller
   ) throws(BlockError) {
-    try dataStorage.write(bytes, at: offset)
+    try fill(range, dataStorage, range.lower)
   }
 
   package func writeZeroes(

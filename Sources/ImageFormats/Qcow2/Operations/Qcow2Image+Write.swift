@@ -1,23 +1,22 @@
 package import BlockCore
-import BlockIO
+package import BlockIO
 import Synchronization
 
 extension Qcow2Image {
   /// Order: data first, then refcounts, then the L2 entry (`Qcow2State.writeOut`). A crash before
   /// the entry is durable leaves the old view and at worst leaked clusters.
   package func write(
-    _ bytes: RawSpan, at offset: Int, over backing: (any BackingView)?
+    _ range: ByteRange, over backing: (any BackingView)?,
+    filling fill: (_ part: ByteRange, any Storage, _ offset: Int) throws(BlockError) -> Void
   ) throws(BlockError) {
-    let whole = ByteRange(at: offset, length: bytes.byteCount)
-    precondition(whole.upper <= virtualSize)
-    var rest = whole
+    precondition(range.upper <= virtualSize)
+    var rest = range
     while !rest.isEmpty {
       let wanted = rest
       let plan = try change { (state) throws(BlockError) in try state.planWrite(wanted) }
       let part = plan.guest.intersection(rest)
-      let source = bytes.extracting(part.lower - whole.lower..<part.upper - whole.lower)
       do {
-        try fill(plan, with: source, at: part, over: backing)
+        try carryOut(plan, for: part, over: backing, filling: fill)
       } catch {
         abandon(plan)
         throw error
@@ -26,14 +25,16 @@ extension Qcow2Image {
     }
   }
 
-  /// Writes a plan's bytes, with what belongs around them in new clusters, and links it.
-  private func fill(
-    _ plan: WritePlan, with source: RawSpan, at part: ByteRange, over backing: (any BackingView)?
+  /// Writes the bytes of `part` to a plan's clusters, with what belongs around them in new ones,
+  /// and links them.
+  private func carryOut(
+    _ plan: WritePlan, for part: ByteRange, over backing: (any BackingView)?,
+    filling fill: WriteFiller
   ) throws(BlockError) {
     let target = plan.host + part.lower - plan.guest.lower
     switch plan.kind {
     case .inPlace:
-      return try dataStorage.write(source, at: target)
+      return try fill(part, dataStorage, target)
     case .reserved:
       try fillZeros(ByteRange(from: plan.guest.lower, to: part.lower), plan)
       try fillZeros(ByteRange(from: part.upper, to: plan.guest.upper), plan)
@@ -43,7 +44,7 @@ extension Qcow2Image {
       try fillOld(head, plan, isVirgin: isVirgin, over: backing)
       try fillOld(tail, plan, isVirgin: isVirgin, over: backing)
     }
-    try dataStorage.write(source, at: target)
+    try fill(part, dataStorage, target)
     try change { (state) throws(BlockError) in try state.link(plan) }
   }
 
