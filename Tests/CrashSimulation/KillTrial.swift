@@ -186,8 +186,9 @@ package struct KillTrial: Sendable, CustomStringConvertible {
 extension Errand {
   /// Whether it makes sense with `layout`.
   fileprivate func fits(_ layout: CrashLayout) -> Bool {
-    // Each point writes all files anew.
-    if layout.isLarge { return false }
+    // Each point writes all files anew, and what has grown far is stored in full in version 2.
+    let isStored = layout.version == 2 && layout.traits.contains(.movedL1)
+    if layout.isLarge || isStored && layout.clusterSize > 4096 { return false }
     return switch self {
     case .commitActive, .makeEmpty: layout.depth > 1
     case .commitIntermediate: layout.depth > 2
