@@ -17,10 +17,6 @@ package enum FlushPoint: String, CaseIterable, Sendable {
   case newRefcountTableBeforeHeader = "new-refcount-table-before-header"
   /// The header's pointer to a new refcount table, before the old one's clusters are free.
   case headerBeforeOldRefcountTableFree = "header-before-old-refcount-table-free"
-  /// A new L1 table, before the header points to it.
-  case newL1BeforeHeader = "new-l1-before-header"
-  /// The header's pointer to a new L1 table, before the old one's clusters are free.
-  case headerBeforeOldL1Free = "header-before-old-l1-free"
   /// The zeroed new area of a grown disk, before its size is told.
   case grownAreaBeforeSize = "grown-area-before-size"
   /// The header's new size, before the caller relies on it.
@@ -39,7 +35,8 @@ package enum FlushPoint: String, CaseIterable, Sendable {
   case switchBeforeReuse = "switch-before-reuse"
   /// The cut file, before the caller relies on the space.
   case truncation
-  /// Freed bitmaps' extension, before their clusters are free.
+  /// The extension of bitmaps that a repair drops, before their clusters are free. (A guest's first
+  /// write drops them by `writeOut`, which flushes before it frees anything.)
   case bitmapsBeforeFree = "bitmaps-before-free"
   /// Repaired refcounts, before COPIED flags follow them.
   case repairedRefcountsBeforeFlags = "repaired-refcounts-before-flags"

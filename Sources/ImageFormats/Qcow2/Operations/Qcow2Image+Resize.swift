@@ -2,8 +2,8 @@ package import BlockCore
 import BlockIO
 
 extension Qcow2Image {
-  /// Order: a larger L1 table, flush, the header's pointer to it, flush; zeros in the new area,
-  /// flush; the size, flush. A crash leaves the old size with leaks, or the new size reading zero.
+  /// Order: a larger L1 table, flush, the header's pointer to it; zeros in the new area, flush; the
+  /// size, flush. A crash leaves the old size with leaks, or the new size reading zero.
   package func resize(to newSize: Int, over backing: (any BackingView)?) throws(BlockError) {
     let oldSize = virtualSize
     if newSize == oldSize { return }
@@ -59,6 +59,13 @@ extension Qcow2State {
 
   /// Lets the L1 table hold at least `entries` entries: moves it to new clusters where it is too
   /// short.
+  ///
+  /// Neither end of the move needs a flush of its own. The new table's clusters were just counted
+  /// up, so `writeOut` has refcounts to write and flushes after the table was written, before the
+  /// header names it. And entries reach the new table, and refcounts of the old one drop, only in a
+  /// later `writeOut`, after flushes that make the header durable first.
+  ///
+  /// Crash: before the header's write is durable the new table is a leak, after it the old one is.
   mutating func growL1(to entries: Int) throws(BlockError) {
     if entries <= l1.count { return }
     try writeOut()
@@ -71,7 +78,6 @@ extension Qcow2State {
       try io.writeWords(table, .l1Table, at: offset)
       // The clusters of the table must count as used before the header names it.
       try writeOut()
-      try io.flush(.newL1BeforeHeader)
       var field = [UInt8](repeating: 0, count: 12)
       field.withMutableBytes {
         $0.setBigEndian(UInt32(entries), at: 0)
@@ -87,7 +93,6 @@ extension Qcow2State {
     l1 = table
     header.l1Entries = entries
     header.l1Offset = offset
-    try io.flush(.headerBeforeOldL1Free)
     if old.count > 0 { pendingFrees.append(old) }
   }
 }

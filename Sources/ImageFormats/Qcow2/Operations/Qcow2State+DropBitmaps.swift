@@ -5,7 +5,7 @@ extension Qcow2State {
   ///
   /// Crash: the extension goes first, in one write of its type word; before that nothing has
   /// changed but the autoclear bit (the bitmaps count as stale), after it their clusters leak until
-  /// they are freed.
+  /// `flush` has freed them: it does so after a flush, so that no extension names free clusters.
   mutating func dropBitmaps() throws(BlockError) {
     guard let data = header.extensionData(HeaderExtension.bitmaps) else { return }
     guard header.extensions.last?.type == HeaderExtension.bitmaps else {
@@ -25,7 +25,6 @@ extension Qcow2State {
     // Type 0 ends the list.
     try io.write([0, 0, 0, 0], .header, at: extensionOffset)
     header.extensions.removeLast()
-    try io.flush(.bitmapsBeforeFree)
     for run in runs { ClusterRun.append(run, to: &pendingFrees) }
     try flush()
   }
