@@ -99,10 +99,12 @@ let package = Package(
       dependencies: ["BlockCore", "BlockIO", "ImageFormats", "QMPClient", "QMP", "JSONValue"],
       path: "Tests/TestSupport", swiftSettings: base),
     .target(
+      name: "CFaults", path: "Tests/CFaults", cSettings: [.define("_GNU_SOURCE")]),
+    .target(
       name: "CrashSimulation",
       dependencies: [
         "TestSupport", "BlockCore", "BlockIO", "BlockRuntime", "ImageFormats", "BlockGraph",
-        "BlockJobs", "QMPClient", "QMP",
+        "BlockJobs", "QMPClient", "QMP", "CFaults",
       ],
       path: "Tests/CrashSimulation", swiftSettings: base),
     .target(

@@ -1,30 +1,20 @@
 import CrashSimulation
 import Foundation
 
-// `states`, `flushes`, `traces` and `kills [POINTS] [SEED]` ask for one of the tables.
-let wanted = CommandLine.arguments.dropFirst()
-let width = ProcessInfo.processInfo.activeProcessorCount
-let tell: @Sendable (String) -> Void = { line in
+// Words name parts of the report, numbers are the points of `kills` and the seed, or the seed.
+let words = CommandLine.arguments.dropFirst()
+let parts = words.compactMap(CrashReport.Part.init)
+let numbers = words.compactMap { UInt64($0) }
+guard parts.count + numbers.count == words.count, numbers.count <= 2 else {
+  let parts = CrashReport.Part.allCases.map(\.rawValue).joined(separator: "|")
+  FileHandle.standardError.write(Data("usage: qblock-crash [\(parts)]... [[POINTS] SEED]\n".utf8))
+  exit(2)
+}
+let report = CrashReport(
+  seed: numbers.last ?? 1, width: ProcessInfo.processInfo.activeProcessorCount
+) { line in
   FileHandle.standardOutput.write(Data("\(line)\n".utf8))
 }
-let report = CrashReport(width: width, tell: tell)
-var isSound = true
-if wanted.isEmpty || wanted.first == "states" {
-  isSound = try await report.runTrials()
-}
-if wanted.isEmpty || wanted.first == "flushes" {
-  let isMissed = try await report.runMutants()
-  isSound = isSound && isMissed
-}
-if wanted.isEmpty || wanted.first == "traces" {
-  let isFound = try await RecordedReport(width: width, tell: tell).run()
-  isSound = isSound && isFound
-}
-if wanted.isEmpty || wanted.first == "kills" {
-  let numbers = wanted.dropFirst().map { UInt64($0) }
-  let points = Int(numbers.first.flatMap(\.self) ?? 500)
-  let seed = numbers.dropFirst().first.flatMap(\.self) ?? UInt64.random(in: 1...UInt64.max)
-  let isDone = try await KillReport(width: width, tell: tell).run(points: points, seed: seed)
-  isSound = isSound && isDone
-}
-exit(isSound ? 0 : 1)
+let points = numbers.count == 2 ? Int(numbers[0]) : 500
+let isGood = try await report.run(parts.isEmpty ? CrashReport.Part.allCases : parts, kills: points)
+exit(isGood ? 0 : 1)

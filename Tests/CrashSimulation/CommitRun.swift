@@ -31,7 +31,7 @@ struct CommitRun {
   private func run(top: Int, base: Int, emptiesTop: Bool, after: CrashExpectation) async throws {
     scene.expect(CrashExpectation(views: [scene.top: [try scene.view(scene.top)]]))
     try await CommitRun.commit(
-      try images, log: scene.log, top: top, base: base, emptiesTop: emptiesTop)
+      try images, scene.names, log: scene.log, top: top, base: base, emptiesTop: emptiesTop)
     if let completion = scene.completion { scene.expect(after, from: completion) }
   }
 
@@ -41,15 +41,15 @@ struct CommitRun {
 
   @ControlPlane
   private static func commit(
-    _ images: [Qcow2Image], log: StorageLog, top: Int, base: Int, emptiesTop: Bool
+    _ images: [Qcow2Image], _ names: [String], log: StorageLog, top: Int, base: Int,
+    emptiesTop: Bool
   ) async throws {
     let graph = BlockGraph(gate: try OpenGate(roots: []))
     let registry = JobRegistry(graph: graph) { event in
       if case .completed(_, nil) = event { log.append(.note(CrashScene.completed)) }
     }
     var nodes: [BlockNode] = []
-    for image in images {
-      let name = image.dataStorage.name
+    for (name, image) in zip(names, images) {
       let node = BlockNode(
         name: name, driverName: image.format, image: image, fileName: name,
         device: DeviceKey(1), options: NodeOptions(discard: .unmap))

@@ -12,14 +12,17 @@ final class CrashGuest {
   private(set) var view: CrashView
   /// What a bitmap in the image tells of, until its mark is gone.
   private let marked: CrashView?
+  /// What is known of refcounts that are wrong.
+  private let damage: CrashRepair?
 
   /// A guest of the scene's top.
-  init(_ scene: CrashScene) throws {
+  init(_ scene: CrashScene, damage: CrashRepair? = nil) throws {
     self.scene = scene
+    self.damage = damage
     image = try scene.open(scene.names.count - 1)
     var layers: [any ImageDriver] = []
     for index in scene.names.indices.dropLast().reversed() {
-      layers.append(try scene.openQuietly(index))
+      layers.append(try scene.openReadOnly(index))
     }
     beneath = layers.isEmpty ? nil : LayeredView(layers[...])
     view = try scene.view(scene.top)
@@ -27,11 +30,17 @@ final class CrashGuest {
     expect([view])
   }
 
+  /// The part of the disk that the guest writes to again and again.
+  var busyBytes: Int { min(view.size, CrashLayout.busyBytes) }
+
   /// Whole disks of which one must be seen.
-  func expect(_ views: [CrashView]) {
+  func expect(_ views: [CrashView]) { scene.expect(expectation(views)) }
+
+  private func expectation(_ views: [CrashView]) -> CrashExpectation {
     var expected = CrashExpectation(views: [scene.top: views])
     expected.unchanged[scene.top] = marked
-    scene.expect(expected)
+    expected.repaired[scene.top] = damage
+    return expected
   }
 
   func write(_ bytes: [UInt8], at offset: Int) throws {
@@ -43,7 +52,7 @@ final class CrashGuest {
   }
 
   func writeZeroes(_ range: ByteRange, deallocate: Bool) throws {
-    view.write([UInt8](repeating: 0, count: range.length), at: range.lower)
+    view.writeZeroes(range)
     expect([view])
     try image.writeZeroes(range, deallocate: deallocate, over: beneath)
   }
@@ -52,6 +61,7 @@ final class CrashGuest {
     try image.flush()
     view.settle()
     expect([view])
+    scene.tell(.flushed)
   }
 
   func resize(to size: Int) throws {
@@ -60,13 +70,15 @@ final class CrashGuest {
     try image.resize(to: size, over: beneath)
     view = grown
     expect([view])
+    scene.tell(.resized)
   }
 
   /// Empties the top. With `atOnce` it is full or empty, nothing between.
   func makeEmpty(_ mode: EmptyMode, atOnce: Bool) throws {
-    let bytes = try beneath?.bytes(upTo: min(view.size, CrashView.looksAt)) ?? []
-    let padding = [UInt8](repeating: 0, count: view.bytes.count - bytes.count)
-    let after = CrashView(size: view.size, bytes + padding)
+    let names = scene.names
+    var after = CrashView(CrashImage())
+    if names.count > 1 { after = try scene.view(names[names.count - 2]) }
+    after = after.resized(to: view.size)
     if atOnce {
       expect([view, after])
     } else {
@@ -76,9 +88,26 @@ final class CrashGuest {
     let operation = try image.makeEmpty(mode)
     while try !operation.step() {}
     view = after
-    var expected = CrashExpectation(views: [scene.top: [view]])
+    var expected = expectation([view])
     expected.empty = [scene.top]
-    expected.longest[scene.top] = scene.length(scene.top)
+    expected.longest[scene.top] = try scene.length(names.count - 1)
     scene.expect(expected)
+    scene.tell(.emptied)
+  }
+
+  /// Writes until the image finds that its refcounts lie, and refuses.
+  func writeUntilRefused(_ bytes: (Int) -> [UInt8]) throws {
+    for offset in stride(from: 0, to: busyBytes - image.clusterSize, by: image.clusterSize) {
+      do {
+        try write(bytes(image.clusterSize), at: offset)
+      } catch let error as BlockError where error.code == .corrupt {
+        var expected = expectation([view])
+        expected.marked = [scene.top]
+        scene.expect(expected)
+        scene.tell(.refused)
+        return
+      }
+    }
+    throw CrashLayoutError.tool("nothing is wrong with the refcounts")
   }
 }

@@ -7,10 +7,10 @@ import TestSupport
 final class CrashJudge {
   private let scene: CrashScene
   private let qemuShare: Int
-  private var directory: TemporaryDirectory?
-  /// Hashes of images whose refcounts are right.
-  private var sound: Set<UInt64> = []
-  /// One state in so many is used.
+  private let proof = CrashProof()
+  private var era: Int?
+  private var qemu: QemuJudge?
+  /// One state in so many is used, or repaired again.
   private static let useShare: UInt64 = 32
 
   init(_ scene: CrashScene, qemuShare: Int) {
@@ -22,11 +22,22 @@ final class CrashJudge {
     _ state: CrashSimulator.State, _ outcome: inout CrashTrial.Outcome
   ) throws(CrashOracle.Fault) {
     guard let expected = scene.expectation(at: state.position) else { return }
-    let oracle = CrashOracle(scene.names, state.images)
-    try oracle.judge(expected, sound: &sound)
+    let era = scene.era(at: state.position)
+    if era != self.era { proof.expectOther() }
+    self.era = era
+    let oracle = CrashOracle(scene.names, state.images, proof)
+    if let answer = state.answer { outcome.answers[answer, default: Share()].all += 1 }
+    try oracle.judge(expected)
+    if let answer = state.answer { outcome.answers[answer, default: Share()].good += 1 }
     // Before an image is made, or after it has gone, nobody uses it.
     guard expected.views[scene.top] != nil else { return }
-    if state.hash % CrashJudge.useShare == 0 { try oracle.use(scene.top) }
+    if state.hash % CrashJudge.useShare == 0 {
+      if expected.repaired.isEmpty {
+        try oracle.use(scene.top)
+      } else {
+        try oracle.repair(scene.top, expected)
+      }
+    }
     if qemuShare > 0, state.hash / 64 % UInt64(qemuShare) == 0 {
       outcome.judgedByQemu += 1
       try judgeByQemu(state, expected, oracle)
@@ -37,30 +48,26 @@ final class CrashJudge {
     _ state: CrashSimulator.State, _ expected: CrashExpectation, _ oracle: CrashOracle
   ) throws(CrashOracle.Fault) {
     do {
-      let directory = try self.directory ?? TemporaryDirectory()
-      self.directory = directory
-      for (index, (name, image)) in zip(scene.names, state.images).enumerated() {
-        try directory.write(image.bytes, to: name)
-        if image.hash == scene.initial[index].hash { continue }
-        // A leak (3) is allowed.
-        let check = try QemuTools.img("check", "-q", "-f", "qcow2", directory.file(name))
-        guard [0, 3].contains(check.status) || expected.unneeded.contains(name) else {
-          throw CrashOracle.Fault.check("qemu-img check of \(name): \(check.output)")
-        }
-      }
-      guard expected.links.isEmpty, try oracle.size(of: scene.top) <= CrashView.looksAt else {
-        return
-      }
-      try directory.write(try oracle.view(scene.top).bytes, to: "view")
-      let compare = try QemuTools.img(
-        "compare", "-f", "qcow2", "-F", "raw", directory.file(scene.top), directory.file("view"))
-      guard compare.status == 0 else {
-        throw CrashOracle.Fault.view("qemu-img compare: \(compare.output)")
-      }
+      let judge = try qemu ?? QemuJudge(scene)
+      qemu = judge
+      try judge.judge(state, expected, oracle)
     } catch let fault as CrashOracle.Fault {
       throw fault
     } catch {
       throw .check("\(error)")
     }
+  }
+}
+
+/// How many of some are as they should be.
+///
+/// Isolation: value.
+package struct Share: Hashable, Sendable {
+  package var good = 0
+  package var all = 0
+
+  static func += (left: inout Share, right: Share) {
+    left.good += right.good
+    left.all += right.all
   }
 }

@@ -21,6 +21,8 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     case snapshot
     /// The top has a persistent bitmap.
     case bitmap
+    /// The top says something of its data by a feature bit that nobody here knows.
+    case autoclear
     /// The base is shorter than the others.
     case shortBase = "short-base"
     /// The base is longer than the others.
@@ -66,6 +68,9 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     return traits.contains(.oddSize) ? size + 512 : size
   }
 
+  /// Guests write to so many bytes of a disk, and to its end.
+  static let busyBytes = 400 << 10
+
   /// Makes the files, the base first.
   package func build() throws -> [(name: String, image: CrashImage)] {
     var chain: [(name: String, image: CrashImage)] = []
@@ -87,6 +92,9 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
       }
       if index == depth - 1, traits.contains(.bitmap) {
         chain[index].image = try changed(chain, by: "bitmap", "--add", "-f", "qcow2", "top", "b")
+      }
+      if index == depth - 1, traits.contains(.autoclear) {
+        chain[index].image.write([0x20], at: 95)
       }
     }
     return chain
@@ -126,7 +134,7 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
       try image.resize(to: max(diskSize, perTable + clusterSize), over: beneath)
       try image.flush()
     }
-    let size = min(image.virtualSize, CrashView.looksAt)
+    let size = min(image.virtualSize, CrashLayout.busyBytes)
     if isTop, isLarge {
       // 64 entries of 64 clusters each: 4096 clusters with 512 bytes and 64 bits. The disk's
       // beginning stays free, so that writes there take new ones.
@@ -213,13 +221,13 @@ extension CrashLayout {
     CrashLayout(4096, refcountBits: 1, .oddSize), CrashLayout(4096, refcountBits: 2, .movedL1),
     CrashLayout(4096, refcountBits: 64, .oddSize), CrashLayout(4096, .compressed, .oddSize),
     CrashLayout(4096, version: 2, .compressed), CrashLayout(4096, .snapshot),
-    CrashLayout(4096, refcountBits: 32, .bitmap),
+    CrashLayout(4096, refcountBits: 32, .bitmap), CrashLayout(512, .autoclear),
     CrashLayout(4096, depth: 3, .oddSize, .longBase),
     CrashLayout(4096, version: 2, depth: 4, .shortBase),
     CrashLayout(4096, depth: 3, .movedL1, .oddSize),
     CrashLayout(16_384, .oddSize), CrashLayout(16_384, refcountBits: 32, .movedL1),
     CrashLayout(16_384, depth: 3, .snapshot, .oddSize),
-    CrashLayout(65_536, .oddSize), CrashLayout(65_536, version: 2, .movedL1),
+    CrashLayout(65_536, .oddSize), CrashLayout(65_536, version: 2, depth: 3),
     CrashLayout(65_536, depth: 3, .movedL1, .oddSize), CrashLayout(65_536, .compressed),
     CrashLayout(65_536, refcountBits: 64, .snapshot),
   ]

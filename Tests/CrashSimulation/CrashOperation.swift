@@ -1,6 +1,6 @@
 import BlockCore
 import ImageFormats
-import TestSupport
+package import TestSupport
 
 /// What is done to a scene while its power may fail.
 ///
@@ -15,6 +15,10 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   case link
   case commitActive = "commit (active)"
   case commitIntermediate = "commit (intermediate)"
+  case repairLeaks = "repair (leaks)"
+  case repairAll = "repair (all)"
+  case repairAtOpen = "repair (at open)"
+  case refuse = "refuse (corrupt)"
 
   /// Whether it makes sense with `layout`.
   package func fits(_ layout: CrashLayout) -> Bool {
@@ -27,7 +31,34 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .link: layout.depth > 1
     case .commitActive: layout.depth > 1
     case .commitIntermediate: layout.depth > 2
+    case .repairLeaks, .repairAll: layout.depth < 3
+    case .repairAtOpen: layout.depth < 3 && layout.version == 3
+    // A disk of a few large clusters has none left to be taken.
+    case .refuse:
+      layout.depth < 3 && layout.version == 3 && layout.traits.isEmpty
+        && layout.clusterSize < 65_536
     }
+  }
+
+  /// The chain that it begins with, made of a sound one.
+  package func prepare(
+    _ chain: [(name: String, image: CrashImage)]
+  ) -> [(name: String, image: CrashImage)] {
+    var chain = chain
+    var damage = CrashDamage(chain[chain.count - 1].image)
+    switch self {
+    case .repairLeaks: damage.leak()
+    case .repairAll:
+      damage.forget()
+      damage.mark(CrashDamage.corrupt)
+    case .repairAtOpen:
+      damage.forget()
+      damage.mark(CrashDamage.dirty)
+    case .refuse: damage.freeTable()
+    default: return chain
+    }
+    chain[chain.count - 1].image = damage.image
+    return chain
   }
 
   /// Does it.
@@ -42,12 +73,17 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .link: try link(CrashGuest(scene))
     case .commitActive: try await CommitRun(scene).active()
     case .commitIntermediate: try await CommitRun(scene).intermediate()
+    case .repairLeaks, .repairAll, .repairAtOpen: try repair(scene)
+    case .refuse:
+      let damage = CrashRepair(nil, of: scene.initial[scene.names.count - 1])
+      let guest = try CrashGuest(scene, damage: damage)
+      try guest.writeUntilRefused { generator.bytes($0) }
     }
   }
 
   /// Makes the top anew. Until that is done nobody may rely on it.
   private func create(_ scene: CrashScene) throws {
-    let old = try scene.openQuietly(scene.names.count - 1)
+    let old = try scene.openReadOnly(scene.names.count - 1)
     let info = try old.info()
     var none = CrashExpectation(views: [:])
     none.unneeded = [scene.top]
@@ -57,17 +93,17 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     options.version = info.qcow2?.version ?? 3
     options.refcountBits = info.qcow2?.refcountBits ?? 16
     try Qcow2Create.create(options, on: scene.storage(scene.names.count - 1), eliding: scene.elided)
-    let zeros = [UInt8](repeating: 0, count: min(options.size, CrashView.looksAt))
-    var expected = CrashExpectation(
-      views: [scene.top: [CrashView(size: options.size, zeros)]])
+    let zeros = CrashView(CrashImage()).resized(to: options.size)
+    var expected = CrashExpectation(views: [scene.top: [zeros]])
     expected.empty = [scene.top]
     scene.expect(expected)
+    scene.tell(.created)
   }
 
   /// Long writes one after the other, so that refcount blocks and their table have to grow.
   private func fill(_ guest: CrashGuest, _ generator: inout SeededGenerator) throws {
     let chunk = min(guest.image.clusterSize * 20, 24 << 10)
-    let chunks = min(6, guest.view.bytes.count / chunk)
+    let chunks = min(6, guest.busyBytes / chunk)
     for index in 0..<chunks {
       try guest.write(generator.bytes(chunk), at: index * chunk)
       if index % 2 == 1 { try guest.flush() }
@@ -87,7 +123,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
 
   private func writeSomething(_ guest: CrashGuest, _ generator: inout SeededGenerator) throws {
     let cluster = guest.image.clusterSize
-    let end = guest.view.bytes.count
+    let end = guest.busyBytes
     // In whole sectors, as guests write: only those are said to be whole.
     let lengths = [512, 1024, cluster, cluster + 512, cluster / 2 * 5]
     let length = min(
@@ -107,7 +143,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   }
 
   private func resize(_ guest: CrashGuest, _ generator: inout SeededGenerator) throws {
-    try guest.write(generator.bytes(1024), at: guest.view.bytes.count - 1024)
+    try guest.write(generator.bytes(1024), at: guest.view.size - 1024)
     try guest.resize(to: guest.view.size + 512)
     try guest.resize(to: guest.view.size + 3 * guest.image.clusterSize + 512)
     try writeSomething(guest, &generator)
@@ -141,7 +177,25 @@ package enum CrashOperation: String, CaseIterable, Sendable {
       try guest.image.setBackingLink(next)
       expected.links = [guest.scene.top: [next]]
       guest.scene.expect(expected)
+      guest.scene.tell(.linked)
       last = next
     }
+  }
+
+  private func repair(_ scene: CrashScene) throws {
+    let top = scene.names.count - 1
+    let kind: CheckRepair = self == .repairLeaks ? .leaks : .all
+    var expected = CrashExpectation(views: [scene.top: [try scene.view(scene.top)]])
+    expected.repaired[scene.top] = CrashRepair(kind, of: scene.initial[top])
+    scene.expect(expected)
+    if self == .repairAtOpen {
+      _ = try scene.open(top)
+    } else {
+      let operation = try scene.openReadOnly(top).check(kind)
+      while try !operation.step() {}
+    }
+    expected.repaired = [:]
+    scene.expect(expected)
+    scene.tell(.repaired)
   }
 }

@@ -3,7 +3,7 @@ import TestSupport
 /// What must hold once a commit has been said to be done. To be asked before it begins.
 extension CrashScene {
   /// The name of the event that says so.
-  static let completed = "BLOCK_JOB_COMPLETED"
+  static let completed = Answer.completed.rawValue
 
   /// From which position of the log on somebody knows that the job has completed.
   var completion: Int? {

@@ -1,4 +1,5 @@
 package import BlockCore
+package import BlockIO
 package import ImageFormats
 package import TestSupport
 
@@ -7,12 +8,30 @@ package import TestSupport
 ///
 /// Isolation: one thread; the log may grow on others.
 package final class CrashScene {
+  /// What the world is told, and may rely on from then on.
+  package enum Answer: String, CaseIterable, Sendable {
+    /// The name of the event.
+    case completed = "BLOCK_JOB_COMPLETED"
+    case flushed = "flush"
+    case resized = "resize"
+    case emptied = "make-empty"
+    case linked = "change of the backing file"
+    case created = "create"
+    case repaired = "repair"
+    case refused = "refusal to write to a corrupt image"
+  }
+
   /// The files, the base first.
   package let names: [String]
   package let log = StorageLog()
   /// A flush that the engine leaves out.
   package let elided: FlushPoint?
-  private let storages: [CrashStorage]
+  /// A file as the operation has it, and what it holds at a moment.
+  struct File: Sendable {
+    var storage: any Storage
+    var image: @Sendable () throws -> CrashImage
+  }
+  private let files: [File]
   /// The files when the log began.
   package let initial: [CrashImage]
   /// From which position of the log on what is expected.
@@ -22,8 +41,20 @@ package final class CrashScene {
   package init(_ chain: [(name: String, image: CrashImage)], eliding elided: FlushPoint? = nil) {
     names = chain.map(\.name)
     initial = chain.map(\.image)
-    storages = chain.map { CrashStorage($0.image, name: $0.name) }
+    let log = log
+    files = chain.map { (name, image) in
+      let storage = CrashStorage(image, name: name)
+      return File(storage: RecordingStorage(storage, log: log)) { storage.image }
+    }
     self.elided = elided
+  }
+
+  /// The images of `chain` in these files, of which nothing is recorded.
+  init(_ chain: [(name: String, image: CrashImage)], in files: [File]) {
+    names = chain.map(\.name)
+    initial = chain.map(\.image)
+    self.files = files
+    elided = nil
   }
 
   /// The name of the image that the guest uses.
@@ -37,29 +68,27 @@ package final class CrashScene {
     try Qcow2Image.open(on: storage(index), readOnly: false, dropBitmaps: true, eliding: elided)
   }
 
-  /// The image at `index`, to be read only.
-  func openQuietly(_ index: Int) throws(BlockError) -> Qcow2Image {
-    try Qcow2Image.open(on: storages[index], readOnly: true)
+  /// The image at `index`, open for reading only.
+  func openReadOnly(_ index: Int) throws(BlockError) -> Qcow2Image {
+    try Qcow2Image.open(on: storage(index), readOnly: true, eliding: elided)
   }
 
-  /// The file at `index`, recorded.
-  package func storage(_ index: Int) -> RecordingStorage {
-    RecordingStorage(storages[index], log: log)
-  }
+  /// The file at `index`; what happens to it is in the log.
+  package func storage(_ index: Int) -> any Storage { files[index].storage }
 
   /// The files as they are now.
-  package var oracle: CrashOracle { CrashOracle(names, storages.map(\.image)) }
-
-  /// What the guest sees now.
-  package func view(_ name: String) throws -> CrashView {
-    let (size, bytes) = try oracle.view(name)
-    return CrashView(size: size, bytes)
+  package var oracle: CrashOracle {
+    get throws { CrashOracle(names, try files.map { try $0.image() }) }
   }
 
-  /// How long the file `name` is now.
-  package func length(_ name: String) -> Int {
-    storages.first { $0.name == name }?.image.size ?? 0
-  }
+  /// What a user of the image `name` sees now, all of it durable.
+  package func view(_ name: String) throws -> CrashView { CrashView(try oracle.disk(name)) }
+
+  /// How long the file at `index` is now.
+  func length(_ index: Int) throws(BlockError) -> Int { try files[index].storage.size() }
+
+  /// Notes that the world is told of something: what has just been expected is durable.
+  package func tell(_ answer: Answer) { log.append(.note(answer.rawValue)) }
 
   /// From now on this must hold.
   package func expect(_ expected: CrashExpectation) {
@@ -70,6 +99,12 @@ package final class CrashScene {
   package func expect(_ expected: CrashExpectation, from position: Int) {
     if expectations.last?.position == position { expectations.removeLast() }
     expectations.append((position, expected))
+  }
+
+  /// When the last expectation before `position` of the log began: equal where the same is
+  /// expected.
+  func era(at position: Int) -> Int {
+    expectations.last { $0.position <= position }?.position ?? -1
   }
 
   /// What must hold when `position` entries of the log have happened.

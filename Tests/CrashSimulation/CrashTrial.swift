@@ -1,3 +1,4 @@
+import BlockCore
 package import ImageFormats
 package import TestSupport
 
@@ -7,15 +8,17 @@ package import TestSupport
 package struct CrashTrial: Sendable {
   /// What came of it.
   package struct Outcome: Sendable {
-    /// Different states.
-    package var states = 0
+    /// Hashes of different states.
+    package var states: Set<UInt64> = []
     package var badViews = 0
     package var checkErrors = 0
     /// The first faults, in words.
     package var faults: [String] = []
     /// States that `qemu-img` judged too.
     package var judgedByQemu = 0
-    /// Whether the operation came to its end.
+    /// By what the world was told: how often it held of what was durable by then.
+    package var answers: [String: Share] = [:]
+    /// Why the operation did not come to its end.
     package var failure: String?
 
     package var isBad: Bool { badViews + checkErrors > 0 || failure != nil }
@@ -36,9 +39,13 @@ package struct CrashTrial: Sendable {
     self.operation = operation
   }
 
+  private func makeScene() throws -> CrashScene {
+    CrashScene(try operation.prepare(layout.build()), eliding: elided)
+  }
+
   /// Runs the operation alone, and counts its flushes.
   func flushes() async throws -> Int {
-    let scene = CrashScene(try layout.build(), eliding: elided)
+    let scene = try makeScene()
     // Where it fails, the log ends early.
     try? await operation.run(in: scene, seed: effort.seed)
     return scene.log.entries.count { $0.event == .flushed }
@@ -46,7 +53,7 @@ package struct CrashTrial: Sendable {
 
   /// Runs it.
   package func run() async throws -> Outcome {
-    let scene = CrashScene(try layout.build(), eliding: elided)
+    let scene = try makeScene()
     var outcome = Outcome()
     do {
       try await operation.run(in: scene, seed: effort.seed)
@@ -68,7 +75,7 @@ package struct CrashTrial: Sendable {
       return true
     }
     simulator.run(borders: Set(scene.expectations.map(\.position)))
-    outcome.states = simulator.distinct.count
+    outcome.states = simulator.distinct
     return outcome
   }
 }

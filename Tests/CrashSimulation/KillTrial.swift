@@ -152,7 +152,7 @@ package struct KillTrial: Sendable, CustomStringConvertible {
   private func isDone(_ files: SceneFiles) throws -> Bool {
     guard errand == .commitIntermediate else { return false }
     let scene = CrashScene(try files.chain)
-    let link = try scene.openQuietly(scene.names.count - 1).backingLink
+    let link = try scene.openReadOnly(scene.names.count - 1).backingLink
     return link?.name == scene.names[0]
   }
 
@@ -173,7 +173,7 @@ package struct KillTrial: Sendable, CustomStringConvertible {
     to scene: CrashScene, _ generator: inout SeededGenerator
   ) throws -> [Errand.Write] {
     guard errand == .write else { return [] }
-    let size = min(try scene.oracle.size(of: scene.top), CrashView.looksAt) / 512
+    let size = min(try scene.view(scene.top).size, CrashLayout.busyBytes) / 512
     return (0..<3).map { _ in
       let most = min(size, 2 + 3 * layout.clusterSize / 512)
       let length = Int.random(in: 1...most, using: &generator)

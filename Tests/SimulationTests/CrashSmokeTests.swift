@@ -20,22 +20,19 @@ struct CrashSmokeTests {
     trial.effort = .smoke
     let outcome = try await trial.run()
     #expect(outcome.failure == nil)
-    #expect(outcome.states > 1)
+    #expect(outcome.states.count > 1)
     #expect(outcome.faults == [])
     #expect(outcome.badViews + outcome.checkErrors == 0)
+    #expect(outcome.answers.values.allSatisfy { $0.good == $0.all })
   }
 
-  @Test(
-    "a flush that is left out is missed",
-    arguments: [
-      (FlushPoint.dataAndRefcountsBeforeL2, CrashOperation.write),
-      (.emptyTablesBeforeSwitch, .reset), (.switchBeforeReuse, .reset), (.final, .commitActive),
-    ])
-  func mutants(elided: FlushPoint, operation: CrashOperation) async throws {
-    var trial = CrashTrial(CrashLayout(512), operation)
-    trial.effort = .smoke
-    trial.elided = elided
-    trial.stopsEarly = true
-    #expect(try await trial.run().isBad)
+  @Test("a flush that is left out is missed", arguments: FlushWitness.all)
+  func flushes(witness: FlushWitness) async throws {
+    #expect(try await witness.trial.run().isBad)
+  }
+
+  @Test("every flush has a witness", arguments: FlushPoint.allCases)
+  func witnesses(flush: FlushPoint) {
+    #expect(FlushWitness.all.contains { $0.flush == flush })
   }
 }

@@ -78,6 +78,24 @@ package struct CrashImage: Sendable {
     }
   }
 
+  /// The hash of the page in which `offset` lies: equal for equal bytes, 0 for zeros.
+  package func pageHash(at offset: Int) -> UInt64 {
+    let index = offset / CrashImage.pageSize
+    return index < pages.count ? pages[index]?.hash ?? 0 : 0
+  }
+
+  /// Calls `body` for each page that overlaps `range` and is not all zeros, in order.
+  package func forEachPage<E: Error>(
+    in range: ByteRange, _ body: (_ offset: Int, _ bytes: [UInt8]) throws(E) -> Void
+  ) throws(E) {
+    let last = min(pages.count, range.upper.dividedRoundingUp(by: CrashImage.pageSize))
+    var index = range.lower / CrashImage.pageSize
+    while index < last {
+      if let page = pages[index] { try body(index * CrashImage.pageSize, page.bytes) }
+      index += 1
+    }
+  }
+
   /// Writes `bytes`, and grows where needed.
   package mutating func write(_ bytes: ArraySlice<UInt8>, at offset: Int) {
     for (index, part, start) in CrashImage.pieces(at: offset, count: bytes.count) {
@@ -104,9 +122,11 @@ package struct CrashImage: Sendable {
     size = newSize
   }
 
-  private mutating func clear(_ range: ByteRange) {
+  private mutating func clear(_ whole: ByteRange) {
+    let range = whole.intersection(
+      ByteRange(at: 0, length: pages.count * CrashImage.pageSize))
     for (index, part, _) in CrashImage.pieces(at: range.lower, count: range.length) {
-      guard index < pages.count, pages[index] != nil else { continue }
+      if pages[index] == nil { continue }
       if part.count == CrashImage.pageSize {
         set(index, nil)
         continue

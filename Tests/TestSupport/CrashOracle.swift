@@ -7,8 +7,8 @@ import ImageFormats
 /// The images of a chain name each other by the names of their files. A file without a qcow2 header
 /// is a raw image.
 ///
-/// Isolation: value; any thread.
-package struct CrashOracle: Sendable {
+/// Isolation: one thread.
+package struct CrashOracle {
   /// What is wrong with a state.
   package enum Fault: Error, Hashable, Sendable, CustomStringConvertible {
     /// A guest sees what it must not see, or nothing.
@@ -24,41 +24,43 @@ package struct CrashOracle: Sendable {
     }
   }
 
-  private let names: [String]
-  private let images: [CrashImage]
+  let names: [String]
+  let images: [CrashImage]
+  private let proof: CrashProof
 
-  /// An oracle for the files `names` in this state.
-  package init(_ names: [String], _ images: [CrashImage]) {
+  /// An oracle for the files `names` in this state. `proof` is what is known from other states of
+  /// them.
+  package init(_ names: [String], _ images: [CrashImage], _ proof: CrashProof = CrashProof()) {
     self.names = names
     self.images = images
+    self.proof = proof
   }
 
-  /// Throws what is wrong. `sound` are the hashes of images whose refcounts are known to be right.
-  package func judge(
-    _ expected: CrashExpectation, sound: inout Set<UInt64>
-  ) throws(Fault) {
+  /// Throws what is wrong.
+  package func judge(_ expected: CrashExpectation) throws(Fault) {
     // What guests lose counts more than what a repair mends.
     for (name, views) in expected.views.sorted(by: { $0.key < $1.key }) {
       try judge(name, views, without: expected.unneeded)
     }
-    try check(except: expected.unneeded, &sound)
+    try check(expected)
     for (name, image) in zip(names, images) {
       if let longest = expected.longest[name], image.size > longest {
         throw .view("\(name) has \(image.size) bytes, and is said to have \(longest)")
       }
     }
     for (name, view) in expected.unchanged where hasAutoclearBits(name) {
-      try judge(name, [view], without: [])
+      try judge(name, [view], firstIndex: CrashOracle.unchangedView, without: [])
     }
     for (name, links) in expected.links {
-      let link = try open(name, without: []).first?.backingLink
+      let link = try open(name, without: []).first?.driver.backingLink
       if !links.contains(where: { $0 == link }) {
         throw .view("\(name) names \(String(describing: link)) as its backing file")
       }
     }
     for name in expected.empty {
-      let layers = try open(name, without: [])
-      guard let top = layers.first else { continue }
+      guard let top = try open(name, without: []).first?.driver, top.virtualSize > 0 else {
+        continue
+      }
       let runs = try CrashOracle.seen { () throws(BlockError) in
         try top.mappings(in: ByteRange(at: 0, length: top.virtualSize), limit: 8)
       }
@@ -68,121 +70,284 @@ package struct CrashOracle: Sendable {
     }
   }
 
+  // MARK: Refcounts
+
   /// Checks the refcounts of every qcow2 image.
-  private func check(
-    except unneeded: Set<String>, _ sound: inout Set<UInt64>
-  ) throws(Fault) {
+  private func check(_ expected: CrashExpectation) throws(Fault) {
     for (name, image) in zip(names, images)
-    where !unneeded.contains(name) && isQcow2(image) && !sound.contains(image.hash) {
-      let check = RefcountCheck(image)
-      if let error = check.errors.first { throw .check("\(name): \(error)") }
-      sound.insert(image.hash)
+    where !expected.unneeded.contains(name) && isQcow2(image) {
+      if let repair = expected.repaired[name] {
+        try check(name, RefcountCheck(image), repair, isTold: expected.marked.contains(name))
+        continue
+      }
+      if proof.sound.contains(image.hash) { continue }
+      if let error = RefcountCheck(image).errors.first { throw .check("\(name): \(error)") }
+      proof.sound.insert(image.hash)
     }
   }
 
-  private func judge(
-    _ name: String, _ views: [CrashView], without unneeded: Set<String>
+  /// An image with wrong refcounts may have errors, but not more than before; a header without a
+  /// mark must not lie, and no flag may allow what would do harm.
+  private func check(
+    _ name: String, _ check: RefcountCheck, _ repair: CrashRepair, isTold: Bool
   ) throws(Fault) {
-    let (size, bytes) = try view(name, without: unneeded)
-    var differences: [Int] = []
-    for view in views {
-      guard let difference = view.firstDifference(size: size, bytes) else { return }
-      differences.append(difference)
+    if isTold, !check.isMarkedCorrupt {
+      throw .check("\(name) is said to be marked corrupt, and is not")
     }
-    throw .view("\(name), \(size) bytes, differs in sectors \(differences)")
+    let promisesSoundness = repair.hasMark && !check.isMarked
+    if check.harmfulErrors > repair.errors || promisesSoundness && !check.errors.isEmpty {
+      throw .check("\(name), under repair: \(check.errors.first ?? "")")
+    }
+    if check.excessFlags > 0 {
+      throw .check("\(name), under repair: COPIED on a cluster that counts as shared")
+    }
   }
 
-  /// The length of the disk `name`.
-  package func size(of name: String) throws(Fault) -> Int {
-    try open(name, without: []).first?.virtualSize ?? 0
-  }
-
-  /// What a guest sees through the image `name`.
-  package func view(
-    _ name: String, without unneeded: Set<String> = []
-  ) throws(Fault) -> (size: Int, bytes: [UInt8]) {
-    let layers = try open(name, without: unneeded)
-    let bytes = try CrashOracle.seen { () throws(BlockError) in
-      try LayeredView(layers[...]).bytes(upTo: CrashView.looksAt)
+  /// Repairs `name` as was begun: what a power loss leaves of a repair, a repair makes sound.
+  package func repair(_ name: String, _ expected: CrashExpectation) throws(Fault) {
+    guard let index = names.firstIndex(of: name), let repair = expected.repaired[name]?.kind
+    else { return }
+    let storage = CrashStorage(images[index], name: name)
+    try CrashOracle.seen { () throws(BlockError) in
+      let operation = try Qcow2Image.open(on: storage, readOnly: true).check(repair)
+      while try !operation.step() {}
     }
-    return (layers.first?.virtualSize ?? 0, bytes)
+    if let error = RefcountCheck(storage.image).errors.first {
+      throw .check("\(name), repaired: \(error)")
+    }
+    var after = images
+    after[index] = storage.image
+    var sound = expected
+    sound.repaired[name] = nil
+    try CrashOracle(names, after).judge(sound)
   }
 
   /// Opens `name` for writing, uses and empties it: the image is as good as any.
   package func use(_ name: String) throws(Fault) {
     let layers = try open(name, without: [], isWritable: true)
-    guard let top = layers.first as? Qcow2Image, top.virtualSize >= 4096 else { return }
-    let storage = top.dataStorage as? CrashStorage
-    let chain = LayeredView(layers[...])
+    guard let top = layers.first?.driver as? Qcow2Image, top.virtualSize >= 4096,
+      let storage = top.dataStorage as? CrashStorage
+    else { return }
+    let chain = LayeredView(layers.map(\.driver)[...])
+    var model = try disk(layers)
     try CrashOracle.seen { () throws(BlockError) in
-      var model = try chain.bytes(upTo: CrashView.looksAt)
-      for offset in [0, model.count / 2 & ~511, model.count - 700] {
+      for offset in [0, model.size / 2 & ~511, model.size - 700] {
         let mark = [UInt8](repeating: 0xc3, count: 600)
         try mark.withBytes { (span) throws(BlockError) in
           try top.write(span, at: offset, over: chain.beneath)
         }
-        model.replaceSubrange(offset..<offset + 600, with: mark)
+        model.write(mark[...], at: offset)
       }
       try top.flush()
-      guard try chain.bytes(upTo: CrashView.looksAt) == model else {
-        throw BlockError(.corrupt, "\(name) does not read what was just written")
-      }
     }
-    if let error = storage.flatMap({ RefcountCheck($0.image).errors.first }) {
-      throw .check("\(name), written to: \(error)")
+    var written = layers
+    written[0].file = storage.image
+    if try disk(written).hash != model.hash {
+      throw .view("\(name) does not read what was just written")
     }
+    try requireSound(storage, "\(name), written to")
     try CrashOracle.seen { () throws(BlockError) in
       let operation = try top.makeEmpty(.auto)
       while try !operation.step() {}
     }
-    if let error = storage.flatMap({ RefcountCheck($0.image).errors.first }) {
-      throw .check("\(name), emptied: \(error)")
-    }
+    try requireSound(storage, "\(name), emptied")
   }
 
-  private func open(
+  private func requireSound(_ storage: CrashStorage, _ what: String) throws(Fault) {
+    if let error = RefcountCheck(storage.image).errors.first { throw .check("\(what): \(error)") }
+  }
+
+  // MARK: Opening
+
+  /// An image of a chain, open, and the file that it is in.
+  struct Layer {
+    var driver: any ImageDriver
+    var file: CrashImage
+  }
+
+  /// The image `name` and what lies under it, the top first.
+  func open(
     _ name: String, without unneeded: Set<String>, isWritable: Bool = false
-  ) throws(Fault) -> [any ImageDriver] {
-    var layers: [any ImageDriver] = []
+  ) throws(Fault) -> [Layer] {
+    var layers: [Layer] = []
     var next: String? = name
     while let path = next, layers.count <= names.count {
-      var current = path
+      var current = path[...]
       while current.hasPrefix("./") { current.removeFirst(2) }
-      guard let index = names.firstIndex(of: current), !unneeded.contains(current) else {
-        throw .view("\(name) leads to \(current), which is gone")
-      }
-      let storage = CrashStorage(images[index], name: current)
-      let image = try CrashOracle.seen { () throws(BlockError) -> any ImageDriver in
-        isQcow2(images[index])
-          ? try Qcow2Image.open(
-            on: storage, readOnly: !(isWritable && layers.isEmpty),
-            dropBitmaps: true)
-          : try RawImage.open(on: storage, readOnly: true)
-      }
-      layers.append(image)
-      next = image.backingLink?.name
+      guard let index = names.firstIndex(where: { $0 == current }),
+        !unneeded.contains(names[index])
+      else { throw .view("\(name) leads to \(current), which is gone") }
+      let (file, isReadOnly) = (images[index], !(isWritable && layers.isEmpty))
+      let driver =
+        try isReadOnly
+        ? proof.driver(CrashImage.mix(file.hash &+ UInt64(index))) { () throws(Fault) in
+          try openDriver(names[index], file, readOnly: true)
+        } : openDriver(names[index], file, readOnly: false)
+      layers.append(Layer(driver: driver, file: file))
+      next = driver.backingLink?.name
     }
     return layers
   }
 
+  private func openDriver(
+    _ name: String, _ file: CrashImage, readOnly: Bool
+  ) throws(Fault) -> any ImageDriver {
+    let storage = CrashStorage(file, name: name)
+    return try CrashOracle.seen { () throws(BlockError) -> any ImageDriver in
+      isQcow2(file)
+        ? try Qcow2Image.open(on: storage, readOnly: readOnly, dropBitmaps: true)
+        : try RawImage.open(on: storage, readOnly: true)
+    }
+  }
+
   private func hasAutoclearBits(_ name: String) -> Bool {
     guard let index = names.firstIndex(of: name) else { return false }
-    var bits = [UInt8](repeating: 0, count: 8)
-    bits.withMutableBytes { _ = images[index].read(into: &$0, at: 88) }
-    return bits != [UInt8](repeating: 0, count: 8)
+    return images[index].number(at: 88, width: 8) != 0
   }
 
-  private func isQcow2(_ image: CrashImage) -> Bool {
-    var magic: [UInt8] = [0, 0, 0, 0]
-    magic.withMutableBytes { _ = image.read(into: &$0, at: 0) }
-    return magic == [0x51, 0x46, 0x49, 0xfb]
-  }
+  private func isQcow2(_ image: CrashImage) -> Bool { image.number(at: 0, width: 4) == 0x5146_49fb }
 
-  private static func seen<R>(_ body: () throws(BlockError) -> R) throws(Fault) -> R {
+  static func seen<R>(_ body: () throws(BlockError) -> R) throws(Fault) -> R {
     do {
       return try body()
     } catch {
       throw .view(error.message)
+    }
+  }
+}
+
+// MARK: - Views
+
+extension CrashOracle {
+  /// The view `unchanged` in the names of pieces.
+  private static let unchangedView = 1000
+
+  private func judge(
+    _ name: String, _ views: [CrashView], firstIndex: Int = 0, without unneeded: Set<String>
+  ) throws(Fault) {
+    let layers = try open(name, without: unneeded)
+    let size = layers[0].driver.virtualSize
+    let image = names.firstIndex(of: name) ?? 0
+    var differences: [Int] = []
+    for (index, view) in views.enumerated() {
+      guard size == view.size else {
+        differences.append(-1)
+        continue
+      }
+      var difference: Int?
+      try forEachPart(layers) { (part) throws(Fault) in
+        guard difference == nil else { return }
+        let piece = CrashProof.Piece(
+          image: image, view: firstIndex + index, guest: part.guest.lower,
+          length: part.guest.length, page: part.page, start: part.start)
+        if part.canBeNamed, proof.pieces.contains(piece) { return }
+        difference = try firstDifference(view, part)
+        if part.canBeNamed, difference == nil { proof.pieces.insert(piece) }
+      }
+      guard let difference else { return }
+      differences.append(difference)
+    }
+    throw .view("\(name), \(size) bytes, differs in sectors \(differences)")
+  }
+
+  private func firstDifference(_ view: CrashView, _ part: Part) throws(Fault) -> Int? {
+    if case .zero = part.source { return view.firstNonZero(in: part.guest) }
+    let bytes = try bytes(part)
+    return bytes.withBytes { view.firstDifference(in: part.guest, $0) }
+  }
+
+  private func bytes(_ part: Part) throws(Fault) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: part.guest.length)
+    switch part.source {
+    case .zero: break
+    case .file(let file, let offset):
+      bytes.withMutableBytes { _ = file.read(into: &$0, at: offset) }
+    case .driver(let driver):
+      try CrashOracle.seen { () throws(BlockError) in
+        try bytes.withMutableBytes { (span) throws(BlockError) in
+          try driver.read(into: &span, at: part.guest.lower)
+        }
+      }
+    }
+    return bytes
+  }
+
+  /// All that a guest sees through the image `name`.
+  package func disk(_ name: String) throws(Fault) -> CrashImage {
+    try disk(open(name, without: []))
+  }
+
+  func disk(_ layers: [Layer]) throws(Fault) -> CrashImage {
+    var disk = CrashImage()
+    try forEachPart(layers) { (part) throws(Fault) in
+      if case .zero = part.source { return }
+      disk.write(try bytes(part)[...], at: part.guest.lower)
+    }
+    disk.truncate(to: layers[0].driver.virtualSize)
+    return disk
+  }
+
+  /// A run of guest bytes that lies in one place.
+  private struct Part {
+    enum Source {
+      case zero
+      case file(CrashImage, at: Int)
+      case driver(any ImageDriver)
+    }
+    var guest: ByteRange
+    var source: Source
+    var page: UInt64 = 0
+    var start = 0
+
+    /// Whether `page` and `start` say what the bytes are.
+    var canBeNamed: Bool { if case .driver = source { false } else { true } }
+  }
+
+  /// Calls `body` for all of the disk that these layers are, cut where pages of files end.
+  private func forEachPart(
+    _ layers: [Layer], _ body: (Part) throws(Fault) -> Void
+  ) throws(Fault) {
+    let whole = ByteRange(at: 0, length: layers[0].driver.virtualSize)
+    try forEachPart(in: whole, layers[...], body)
+  }
+
+  private func forEachPart(
+    in range: ByteRange, _ layers: ArraySlice<Layer>, _ body: (Part) throws(Fault) -> Void
+  ) throws(Fault) {
+    guard let top = layers.first else { return try body(Part(guest: range, source: .zero)) }
+    var rest = range.intersection(ByteRange(at: 0, length: top.driver.virtualSize))
+    let behind = range.dropping(rest.length)
+    while !rest.isEmpty {
+      let wanted = rest
+      let runs = try CrashOracle.seen { () throws(BlockError) in
+        try top.driver.mappings(in: wanted, limit: 256)
+      }
+      for run in runs {
+        switch run.content {
+        case .zero: try body(Part(guest: run.range, source: .zero))
+        case .compressed: try body(Part(guest: run.range, source: .driver(top.driver)))
+        case .unallocated: try forEachPart(in: run.range, layers.dropFirst(), body)
+        case .data(let offset): try cut(run.range, top.file, at: offset, body)
+        }
+        rest = rest.dropping(run.range.length)
+      }
+    }
+    if !behind.isEmpty { try body(Part(guest: behind, source: .zero)) }
+  }
+
+  private func cut(
+    _ range: ByteRange, _ file: CrashImage, at offset: Int, _ body: (Part) throws(Fault) -> Void
+  ) throws(Fault) {
+    var (rest, offset) = (range, offset)
+    while !rest.isEmpty {
+      let start = offset % CrashImage.pageSize
+      let guest = rest.prefix(min(rest.length, CrashImage.pageSize - start))
+      try body(
+        Part(
+          guest: guest, source: .file(file, at: offset), page: file.pageHash(at: offset),
+          start: start))
+      offset += guest.length
+      rest = rest.dropping(guest.length)
     }
   }
 }

@@ -3,7 +3,11 @@ import BlockCore
 /// Makes the states in which a power loss may leave files, from the log of what was done to them.
 ///
 /// For every prefix of the log: what precedes a file's last completed flush is there; of what comes
-/// later each piece is there or not, in any combination, over all files together.
+/// later each piece is there or not, in any combination, over all files together. After each answer
+/// that the log has, also the state in which nothing is there but what was durable by then.
+///
+/// The log is all that it needs: one that tells what another program did to the same files is
+/// replayed as well (`ProgramTrace`).
 ///
 /// Isolation: value.
 package struct CrashSimulator {
@@ -36,14 +40,14 @@ package struct CrashSimulator {
     package let position: Int
     /// Equal for equal files.
     package let hash: UInt64
+    /// What the world had just been told, where nothing but what is durable by then is there.
+    package var answer: String?
 
     /// The state `images` of files when `position` entries of the log have happened.
     package init(_ images: [CrashImage], position: Int) {
       self.images = images
       self.position = position
-      var hash: UInt64 = 0
-      for image in images { hash = CrashImage.mix(hash &+ image.hash) }
-      self.hash = hash
+      hash = images.reduce(0) { CrashImage.mix($0 &+ $1.hash) }
     }
   }
 
@@ -82,34 +86,43 @@ package struct CrashSimulator {
 
   /// Visits all states. `borders` are positions of the log at which something else is expected.
   package mutating func run(borders: Set<Int> = []) {
-    enumerate(isEdge: true)
+    enumerate()
     for (index, entry) in entries.enumerated() where !isStopped {
       if borders.contains(index) {
         seen.removeAll()
-        enumerate(isEdge: true)
+        enumerate()
       }
       position = index + 1
+      if case .note(let answer) = entry.event { offerDurable(answer) }
       guard let file = names.firstIndex(of: entry.storage) else { continue }
       switch entry.event {
       case .flushBegan: flushes[file].append(index)
       case .flushed: complete(file)
       case .note: break
       default:
-        pending += CrashChange.pieces(
+        let pieces = CrashChange.pieces(
           of: entry.event, file: file, operation: index, tornAt: effort.tornAt)
-        enumerate(isEdge: isEdge(after: index))
+        // With more pieces not all combinations are tried any more.
+        if pending.count <= effort.exhaustive, pending.count + pieces.count > effort.exhaustive {
+          position = index
+          enumerate()
+          position = index + 1
+        }
+        pending += pieces
+        if isEdge(after: index, borders) { enumerate() }
       }
     }
     guard !isStopped else { return }
     if borders.contains(entries.count) { seen.removeAll() }
-    enumerate(isEdge: true)
+    enumerate()
   }
 
-  /// Whether the pieces that wait now are about to be flushed, so that they are the most that wait.
-  private func isEdge(after index: Int) -> Bool {
-    guard index + 1 < entries.count else { return true }
+  /// Whether the pieces that wait now are the most that wait before something else happens: all
+  /// states before have some of these pieces, too.
+  private func isEdge(after index: Int, _ borders: Set<Int>) -> Bool {
+    guard index + 1 < entries.count, !borders.contains(index + 1) else { return true }
     switch entries[index + 1].event {
-    case .flushBegan, .note: return true
+    case .flushBegan, .flushed, .note: return true
     default: return false
     }
   }
@@ -123,7 +136,7 @@ package struct CrashSimulator {
     pending.removeAll { $0.file == file && $0.operation < covered }
   }
 
-  private mutating func enumerate(isEdge: Bool) {
+  private mutating func enumerate() {
     let pieces = pending.map { [$0] }
     if pieces.count <= effort.exhaustive { return combine(pieces[...], durable) }
     var operations: [[CrashChange]] = []
@@ -137,9 +150,9 @@ package struct CrashSimulator {
     if operations.count <= effort.exhaustive {
       combine(operations[...], durable)
     } else {
-      choose(operations, isEdge: isEdge)
+      choose(operations)
     }
-    choose(pieces, isEdge: isEdge)
+    choose(pieces)
   }
 
   /// All combinations of `rest` over `images`.
@@ -155,12 +168,12 @@ package struct CrashSimulator {
   }
 
   /// Some combinations of `units`: none, all, beginnings, endings, single ones, all but one,
-  /// random ones. Fewer where more operations are to come before the next flush.
-  private mutating func choose(_ units: [[CrashChange]], isEdge: Bool) {
+  /// random ones.
+  private mutating func choose(_ units: [[CrashChange]]) {
     let all = units.indices
     offer(units) { _ in true }
     offer(units) { _ in false }
-    let most = isEdge ? effort.samples : max(2, effort.samples / 8)
+    let most = effort.samples
     let places =
       all.count <= most
       ? Array(all) : (0..<most).map { _ in all.randomElement(using: &generator) ?? 0 }
@@ -186,6 +199,14 @@ package struct CrashSimulator {
       for change in unit { change.apply(to: &images) }
     }
     offer(images)
+  }
+
+  /// The state in which all is lost that was not flushed when `answer` went out.
+  private mutating func offerDurable(_ answer: String) {
+    var state = State(durable, position: position)
+    state.answer = answer
+    distinct.insert(state.hash)
+    isStopped = isStopped || !visit(state)
   }
 
   private mutating func offer(_ images: [CrashImage]) {

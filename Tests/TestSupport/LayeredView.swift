@@ -47,11 +47,4 @@ package struct LayeredView: BackingView {
     }
     return bytes.withBytes { $0.isAllZero }
   }
-
-  /// The first `count` bytes of the guest's disk, or all of a shorter one.
-  package func bytes(upTo count: Int) throws(BlockError) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0xee, count: min(count, layers.first?.virtualSize ?? 0))
-    try bytes.withMutableBytes { (span) throws(BlockError) in try read(into: &span, at: 0) }
-    return bytes
-  }
 }

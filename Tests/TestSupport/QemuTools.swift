@@ -35,12 +35,23 @@ package enum QemuTools {
       status: process.terminationStatus, output: String(decoding: bytes, as: UTF8.self))
   }
 
+  /// Where `tool` lies; by way of `env`, which tells when it is missing, if it is not found.
+  private static func command(_ tool: String) -> [String] {
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"
+    let places = path.split(separator: ":").map { "\($0)/\(tool)" }
+    guard let found = places.first(where: FileManager.default.isExecutableFile) else {
+      return ["/usr/bin/env", tool]
+    }
+    return [found]
+  }
+
   /// A tool that is ready to run, found by its name, and the pipe of its output.
   static func start(_ tool: String, _ arguments: [String]) -> (Process, Pipe) {
     let process = Process()
     let output = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [tool] + arguments
+    let command = command(tool)
+    process.executableURL = URL(fileURLWithPath: command[0])
+    process.arguments = command.dropFirst() + arguments
     process.standardOutput = output
     process.standardError = output
     return (process, output)

@@ -12,6 +12,18 @@ package struct RefcountCheck: Sendable {
   package private(set) var errors: [String] = []
   /// Clusters that count as used more often than they are.
   package private(set) var leaks = 0
+  /// How many of the errors are COPIED flags that are missing: whoever writes there copies first,
+  /// and harms nobody.
+  package private(set) var missingFlags = 0
+  /// How many of the errors are COPIED flags on clusters that count as shared: whoever writes there
+  /// changes what others rely on.
+  package private(set) var excessFlags = 0
+  /// Whether the header says that refcounts may be wrong: the dirty or the corrupt bit.
+  package private(set) var isMarked = false
+  /// Whether the header has the corrupt bit.
+  package private(set) var isMarkedCorrupt = false
+  /// The errors without missing flags and the header's mark.
+  package var harmfulErrors: Int { errors.count - missingFlags - (isMarked ? 1 : 0) }
 
   private let image: CrashImage
   private let clusterBits: Int
@@ -37,7 +49,9 @@ package struct RefcountCheck: Sendable {
     let isVersion3 = word32(4) >= 3
     if isVersion3 {
       refcountOrder = Int(min(6, word32(96)))
-      if word(72) & 3 != 0 { errors.append("dirty or corrupt bit") }
+      isMarked = word(72) & 3 != 0
+      isMarkedCorrupt = word(72) & 2 != 0
+      if isMarked { errors.append("dirty or corrupt bit") }
     }
     readTable()
     countAll()
@@ -154,7 +168,10 @@ package struct RefcountCheck: Sendable {
 
   private mutating func checkFlag(_ entry: UInt64, _ offset: Int, _ what: String) {
     let count = refcount(of: offset >> clusterBits)
-    if (entry & RefcountCheck.copied != 0) != (count == 1) {
+    let isCopied = entry & RefcountCheck.copied != 0
+    if isCopied != (count == 1) {
+      if !isCopied { missingFlags += 1 }
+      if isCopied, count > 1 { excessFlags += 1 }
       errors.append("COPIED flag of \(what), cluster \(offset >> clusterBits), refcount \(count)")
     }
   }
