@@ -9,6 +9,7 @@ extension HostFile {
 
   package func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
     let file = try writableFile()
+    defer { forgetKnownData() }
     // A device's fallocate takes whole blocks only.
     let core = isDevice ? range.narrowed(to: blockSize) : range
     if core.isEmpty { return try writeZeroBytes(range) }
@@ -29,6 +30,7 @@ extension HostFile {
 
   package func discard(_ range: ByteRange) throws(BlockError) {
     let file = try writableFile()
+    defer { forgetKnownData() }
     let core = isDevice ? range.narrowed(to: blockSize) : range
     if core.isEmpty { return }
     guard isDevice else {
@@ -48,6 +50,11 @@ extension HostFile {
     let end = min(range.upper, try size(of: file))
     guard range.lower < end else { return StorageExtent(range: range, isData: false) }
     let all = StorageExtent(range: ByteRange(from: range.lower, to: end), isData: true)
+    let known = state.withLock { $0.knownData }
+    if known.contains(range.lower) {
+      let data = ByteRange(from: range.lower, to: min(known.upper, end))
+      return StorageExtent(range: data, isData: true)
+    }
     do {
       let data = try seek(file, range.lower, cl_SEEK_DATA)
       guard data == range.lower else {
@@ -57,12 +64,18 @@ extension HostFile {
       let hole = try seek(file, range.lower, cl_SEEK_HOLE)
       // The data may have become a hole between the two calls.
       guard hole > range.lower else { return all }
+      state.withLock { $0.knownData = ByteRange(from: range.lower, to: hole) }
       return StorageExtent(range: ByteRange(from: range.lower, to: min(hole, end)), isData: true)
     } catch let error where error.errno == ENXIO {
       return StorageExtent(range: range, isData: false)
     } catch let error where error.meansUnsupported {
       return all
     }
+  }
+
+  /// After a change that may have made holes.
+  func forgetKnownData() {
+    state.withLock { $0.knownData = ByteRange(at: 0, length: 0) }
   }
 
   // The position that this moves is used by nobody.

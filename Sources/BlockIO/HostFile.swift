@@ -30,6 +30,10 @@ package final class HostFile: Storage {
     var refusedModes: Set<Int32> = []
     /// The devices from which it cannot copy or clone into this file.
     var refusedCopies: [UInt64: Set<CopyMethod>] = [:]
+    /// Where data was found last: asking again for each part of it would let some file systems
+    /// (tmpfs) walk through all of it each time. Holes that somebody else has made there since are
+    /// taken for data, which is always right.
+    var knownData = ByteRange(at: 0, length: 0)
   }
   let state: Mutex<State>
   private let lock: Mutex<ImageLock>
@@ -229,6 +233,7 @@ extension HostFile {
     guard !isDevice else {
       throw BlockError(.unsupported, "A block device cannot change its length", file: name)
     }
+    defer { forgetKnownData() }
     try SystemCall.run(on: name) { ftruncate(file.descriptor, size) }
   }
 }

@@ -88,6 +88,25 @@ import Testing
   }
 
   @Test(
+    "a hole made where data were found is found, too",
+    arguments: [Kind.memory, .disk, .directDisk, .tmpfs], [true, false])
+  func newHole(kind: Kind, byTruncating: Bool) throws {
+    let (storage, keep) = try StorageContractTests.make(kind)
+    defer { withExtendedLifetime(keep) {} }
+    let whole = ByteRange(at: 0, length: 8 << 20)
+    try storage.write([UInt8](repeating: 1, count: whole.length), at: 0)
+    #expect(try storage.extent(in: whole) == StorageExtent(range: whole, isData: true))
+    let hole = ByteRange(from: 4 << 20, to: whole.upper)
+    if byTruncating {
+      try storage.truncate(to: hole.lower)
+      try storage.truncate(to: hole.upper)
+    } else {
+      try storage.writeZeroes(hole, deallocate: true)
+    }
+    #expect(try storage.extent(in: hole) == StorageExtent(range: hole, isData: false))
+  }
+
+  @Test(
     "extents cover a sparse file without a gap, and no hole hides a byte",
     arguments: Kind.allCases)
   func extents(kind: Kind) throws {
