@@ -89,7 +89,10 @@ let package = Package(
     // Layer 7: programs.
     program(
       "qblockd",
-      ["BlockDaemon", "BlockCore", "BlockRuntime", "QMP", "JSONValue", argumentParser, logging]),
+      [
+        "BlockDaemon", "BlockCore", "BlockRuntime", "QMP", "QMPClient", "JSONValue", argumentParser,
+        logging,
+      ]),
     program("qblockctl", ["QMPClient", "QMP", "JSONValue", argumentParser]),
     program("qblock-bench", ["QMPClient", "JSONValue", argumentParser]),
 

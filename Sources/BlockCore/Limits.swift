@@ -1,6 +1,6 @@
 /// Every maximum of the engine with its reason. Protocol limits stand with the protocol.
 package enum Limits {
-  /// L1 table: 32 MiB, as QEMU. At 64 KiB clusters that maps 2 EiB.
+  /// L1 table: 32 MiB, as QEMU. It maps 2 PiB in clusters of 64 KiB, 2 EiB in those of 2 MiB.
   package static let l1TableBytes = 32 << 20
   /// Refcount table: 8 MiB, as QEMU.
   package static let refcountTableBytes = 8 << 20
@@ -19,8 +19,9 @@ package enum Limits {
   package static let chainDepth = 64
   /// The largest disk: the largest `off_t`, rounded down to 2 MiB clusters.
   package static let diskBytes = Int.max & ~((2 << 20) - 1)
-  /// L2 and refcount tables held in memory by one image.
-  package static let metadataCacheBytes = 16 << 20
+  /// Tables of all images held in memory, unless the command line says otherwise: maps 256 GiB in
+  /// clusters of 64 KiB without a second look.
+  package static let metadataCacheBytes = 32 << 20
   /// One slice of a table, the unit that is read, cached and written: a page.
   package static let tableSliceBytes = 4096
   /// One window of the copy loop.

@@ -39,7 +39,9 @@ package final class Daemon {
     let watch = JobWatch(notifier)
     self.watch = watch
     let events = events
-    let graph = BlockGraph(gate: try OpenGate(roots: configuration.imageRoots))
+    let graph = BlockGraph(
+      gate: try OpenGate(roots: configuration.imageRoots),
+      budget: CacheBudget(bytes: configuration.cacheBytes))
     let jobs = JobRegistry(graph: graph) { event in
       events.send(event)
       watch.note(event)

@@ -15,6 +15,8 @@ package struct DaemonConfiguration: Sendable {
   package var socketGroup: String?
   /// Directories outside of which no image is opened.
   package var imageRoots: [String] = []
+  /// The most memory that the tables of all images take together.
+  package var cacheBytes = Limits.metadataCacheBytes
   /// Nodes to open before the first client is heard: the arguments of `blockdev-add`.
   package var nodes: [JSONValue] = []
   /// File to hold the process id while the daemon runs.

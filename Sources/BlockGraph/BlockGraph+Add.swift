@@ -20,7 +20,7 @@ extension BlockGraph {
     let pins = try pin(specification, AccessSettings().applying(specification))
     let children = names.referredTo.compactMap { self.node(named: $0) }
     let opener = NodeOpener(
-      gate: gate,
+      gate: gate, budget: budget,
       existing: Dictionary(children.map { ($0.name, chain(from: $0)) }) { first, _ in first },
       declaredReadOnly: Set(
         children.map(\.name).filter { entries[$0]?.isDeclaredReadOnly ?? false }))

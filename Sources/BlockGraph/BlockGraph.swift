@@ -13,6 +13,8 @@ package import ImageFormats
 package final class BlockGraph {
   /// The policy for names of files.
   package let gate: OpenGate
+  /// Where the memory for all images' tables comes from.
+  package let budget: CacheBudget
   let lanes: LanePool
   let edits = EditQueue()
   private(set) var entries: [String: GraphEntry] = [:]
@@ -21,9 +23,13 @@ package final class BlockGraph {
   private var reserved: Set<String> = []
   private var lastToken = 0
 
-  /// An empty graph whose files pass `gate`. Blocking work runs on `lanes`.
-  package init(gate: OpenGate, lanes: LanePool = .shared) {
+  /// An empty graph whose files pass `gate` and whose images' tables share `budget`. Blocking work
+  /// runs on `lanes`.
+  package init(
+    gate: OpenGate, budget: CacheBudget = CacheBudget(), lanes: LanePool = .shared
+  ) {
     self.gate = gate
+    self.budget = budget
     self.lanes = lanes
   }
 

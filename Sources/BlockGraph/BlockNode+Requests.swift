@@ -114,7 +114,8 @@ extension BlockNode {
 
   /// Everything written so far is durable when it returns. Lane.
   package func flush() throws(BlockError) {
-    guard !isReadOnly else { return }
+    // What was written before damage was found is made durable.
+    guard !image.isReadOnly else { return }
     try withRange(ByteRange(at: 0, length: 0)) { (image) throws(BlockError) in
       try image.flush()
     }

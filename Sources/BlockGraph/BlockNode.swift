@@ -59,8 +59,8 @@ package final class BlockNode: Sendable {
 
   /// The guest disk's length in bytes.
   package var virtualSize: Int { image.virtualSize }
-  /// Whether writes are refused.
-  package var isReadOnly: Bool { image.isReadOnly }
+  /// Whether writes are refused: opened so, or because the image is damaged.
+  package var isReadOnly: Bool { image.isReadOnly || image.isDamaged }
   /// Whether the layer holds every byte of the disk itself, so that nothing shows through.
   package var holdsEveryByte: Bool { image.clusterSize == 1 }
   /// Counts the changes that a guest can see; the same number twice: nothing was written between.
@@ -114,7 +114,8 @@ package final class BlockNode: Sendable {
     try enter()
     defer { gate.leave() }
     try ranges.withLock(locked, .exclusive) { () throws(BlockError) in
-      guard !isReadOnly else {
+      // A damaged image says by itself what is the matter.
+      guard !image.isReadOnly else {
         throw BlockError(.readOnly, "Node '\(name)' is read-only", file: fileName)
       }
       defer { noteChange(range) }

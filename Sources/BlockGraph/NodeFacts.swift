@@ -69,7 +69,7 @@ extension BlockNode {
       // A file grows as the image in it does.
       if file == nil { try (image as? RawImage)?.readLength() }
       return Look(
-        image: try image.info(), isReadOnly: image.isReadOnly,
+        image: try image.info(), isReadOnly: image.isReadOnly || image.isDamaged,
         fileSize: try image.dataStorage.size(),
         actualSize: try bottomFile?.allocatedBytes())
     }

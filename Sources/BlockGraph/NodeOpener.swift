@@ -9,6 +9,8 @@ import ImageFormats
 /// Isolation: one lane.
 struct NodeOpener {
   let gate: OpenGate
+  /// Where the memory for tables comes from.
+  let budget: CacheBudget
   /// The nodes to which the specification refers by name, each with what lies under it.
   let existing: [String: BackingChain]
   /// Those of them that a client has declared read-only.
@@ -18,8 +20,12 @@ struct NodeOpener {
   /// Existing file nodes, and whether their new parents only read them.
   private(set) var claimed: [(file: BlockNode, isReadOnly: Bool)] = []
 
-  init(gate: OpenGate, existing: [String: BackingChain], declaredReadOnly: Set<String>) {
+  init(
+    gate: OpenGate, budget: CacheBudget, existing: [String: BackingChain],
+    declaredReadOnly: Set<String>
+  ) {
     self.gate = gate
+    self.budget = budget
     self.existing = existing
     self.declaredReadOnly = declaredReadOnly
   }
@@ -163,7 +169,8 @@ struct NodeOpener {
   ) throws(BlockError) -> BlockNode {
     let chain = above + (file.hostFile.map { [$0.identity] } ?? [])
     guard chain.count <= Limits.chainDepth else { throw NodeOpener.tooDeep(file.fileName) }
-    let image = try format.open(on: file.image.dataStorage, readOnly: settings.isReadOnly)
+    let image = try format.open(
+      on: file.image.dataStorage, readOnly: settings.isReadOnly, budget: budget)
     let node = BlockNode(
       name: name, driverName: format.format.rawValue, image: image, file: file,
       fileName: file.fileName, device: file.device, options: options)
@@ -277,12 +284,13 @@ struct NodeOpener {
 extension FormatSpecification {
   /// Opens the bytes of `storage` as an image of this format.
   fileprivate func open(
-    on storage: any Storage, readOnly: Bool
+    on storage: any Storage, readOnly: Bool, budget: CacheBudget
   ) throws(BlockError) -> any ImageDriver {
     switch format {
     case .raw: try RawImage.open(on: storage, readOnly: readOnly)
     case .qcow2:
-      try Qcow2Image.open(on: storage, readOnly: readOnly, dropBitmaps: dropBitmaps)
+      try Qcow2Image.open(
+        on: storage, readOnly: readOnly, dropBitmaps: dropBitmaps, cache: cache, budget: budget)
     }
   }
 }

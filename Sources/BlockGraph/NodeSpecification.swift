@@ -1,3 +1,5 @@
+package import ImageFormats
+
 /// What `blockdev-add` asks for: a node, and the nodes below it.
 ///
 /// Isolation: value.
@@ -102,15 +104,18 @@ package struct FormatSpecification: Hashable, Sendable {
   package var backingFormat: Format?
   /// Open an image with persistent bitmaps for writing, and so lose them.
   package var dropBitmaps: Bool
+  /// The most memory for the image's tables.
+  package var cache: CacheSizes
 
   package init(
     _ format: Format, file: Child, backing: Backing = .fromHeader, backingFormat: Format? = nil,
-    dropBitmaps: Bool = false
+    dropBitmaps: Bool = false, cache: CacheSizes = CacheSizes()
   ) {
     self.format = format
     self.file = file
     self.backing = backing
     self.backingFormat = backingFormat
     self.dropBitmaps = dropBitmaps
+    self.cache = cache
   }
 }

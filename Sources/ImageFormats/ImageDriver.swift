@@ -22,8 +22,11 @@ package protocol ImageDriver: AnyObject, Sendable {
   var clusterSize: Int { get }
   /// Where `ImageContent.data` offsets point.
   var dataStorage: any Storage { get }
-  /// Whether writes are refused, and why: opened so, or made so by damage found on the way.
+  /// Whether it was opened for reading only.
   var isReadOnly: Bool { get }
+  /// Whether damage was found on the way, so that nothing more is written although it was opened
+  /// for writing.
+  var isDamaged: Bool { get }
   /// Whether a range without backing can be made to read zero without writing bytes.
   var hasZeroFlag: Bool { get }
   /// What the image names as its backing file, unresolved.

@@ -7,6 +7,7 @@ import Glibc
 import JSONValue
 import Logging
 import QMP
+import QMPClient
 
 /// The command line of the daemon.
 @main
@@ -34,6 +35,12 @@ struct QBlockd: ParsableCommand {
       "Open this node at the start: the arguments of blockdev-add; may be given again.",
       valueName: "json"))
   var blockdev: [String] = []
+  @Option(
+    help: ArgumentHelp(
+      "The most memory for the tables of all images together, in bytes, with k, M, G or T for "
+        + "powers of 1024.", valueName: "size"),
+    transform: byteCount(_:))
+  var cacheSize = Limits.metadataCacheBytes
   @Flag(help: "End when the last client has gone and every job is over.")
   var exitWhenIdle = false
   @Option(help: ArgumentHelp("Keep the process id in this file.", valueName: "path"))
@@ -76,6 +83,7 @@ struct QBlockd: ParsableCommand {
     configuration.socketMode = mode
     configuration.socketGroup = socketGroup
     configuration.imageRoots = imageRoot
+    configuration.cacheBytes = cacheSize
     configuration.pidFile = pidFile
     configuration.exitsWhenIdle = exitWhenIdle
     for text in blockdev {
@@ -91,6 +99,13 @@ struct QBlockd: ParsableCommand {
 
 /// The daemon lives as long as the process.
 @ControlPlane private var running: Daemon?
+
+private func byteCount(_ text: String) throws -> Int {
+  guard let count = try? ByteCount.parse(text) else {
+    throw ValidationError("'\(text)' is not a number of bytes")
+  }
+  return count
+}
 
 private func logLevel(named name: String) throws -> Logger.Level {
   guard let level = Logger.Level(rawValue: name) else {

@@ -38,6 +38,7 @@ final class ScriptedLayer: ImageDriver {
 
   var virtualSize: Int { state.withLock { $0.size } }
   var isReadOnly: Bool { state.withLock { $0.isReadOnly } }
+  var isDamaged: Bool { false }
   var backingLink: BackingLink? { state.withLock { $0.backing } }
   var flushes: Int { state.withLock { $0.flushes } }
 

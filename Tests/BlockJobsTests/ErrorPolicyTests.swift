@@ -22,6 +22,16 @@ struct ErrorPolicyTests {
     #expect(IOStatus(broken) == .failed)
   }
 
+  @Test("only a full device holds a job up: a quota and a file that is too long are failures")
+  func quota() {
+    for (errno, action) in [(28, .stop), (122, .report), (27, .report)] as [(Int32, ErrorAction)] {
+      let error = BlockError(.noSpace, "no room", errno: errno)
+      #expect(ErrorPolicy.enospc.action(for: error) == action)
+      #expect(ErrorPolicy.auto.action(for: error) == action)
+      #expect(IOStatus(error) == (action == .stop ? .noSpace : .failed))
+    }
+  }
+
   @Test("after a failed flush every policy gives up", arguments: ErrorPolicy.allCases)
   func poisoned(policy: ErrorPolicy) {
     #expect(policy.action(for: BlockError(.poisoned, "an earlier flush failed")) == .report)

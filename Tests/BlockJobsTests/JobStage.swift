@@ -126,7 +126,8 @@ final class JobStage {
     options.clusterSize = clusterSize
     options.backing = backing.map { BackingLink(name: $0.fileName, format: $0.image.format) }
     try Qcow2Create.create(options, on: storage)
-    let image = try Qcow2Image.open(on: storage, readOnly: readOnly, cacheBytes: cacheBytes)
+    let image = try Qcow2Image.open(
+      on: storage, readOnly: readOnly, budget: CacheBudget(bytes: cacheBytes))
     return add(name, image, over: backing)
   }
 

@@ -218,12 +218,12 @@ func stopAndResume() throws {
   try QemuTools.limitFileSize(of: stage.daemon.pid, to: "8388608")
   try stage.client.execute(
     BlockCommit {
-      ($0.jobID, $0.device, $0.onError) = ("j", "large", .enospc)
+      ($0.jobID, $0.device, $0.onError) = ("j", "large", .stop)
       $0.autoComplete = true
     })
   _ = try stage.events(until: .paused, of: "j")
   let stopped = try #require(try stage.client.execute(QueryBlockJobs()).first)
-  #expect(stopped.ioStatus == .noSpace && stopped.paused)
+  #expect(stopped.ioStatus == .failed && stopped.paused)
   try QemuTools.limitFileSize(of: stage.daemon.pid, to: "unlimited")
   try stage.client.execute(JobResume { $0.id = "j" })
   #expect(try stage.wait("j").error == nil)

@@ -15,6 +15,15 @@ extension MemoryStorage {
     return bytes
   }
 
+  /// The first bytes.
+  func start(_ count: Int) throws -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    _ = try bytes.withMutableBytes { (target) throws(BlockError) in
+      try read(into: &target, at: 0)
+    }
+    return bytes
+  }
+
   /// Changes bytes behind the back of whoever has the image open.
   func poke(_ bytes: [UInt8], at offset: Int) throws {
     try bytes.withBytes { (source) throws(BlockError) in try write(source, at: offset) }

@@ -2,6 +2,8 @@ import BlockCore
 import BlockGraph
 import QMP
 
+import struct ImageFormats.CacheSizes
+
 extension NodeSpecification {
   /// The node that a client describes.
   init(_ options: BlockdevOptions) {
@@ -35,7 +37,9 @@ extension FormatSpecification {
       }
     self.init(
       .qcow2, file: Child(options.file), backing: backing,
-      backingFormat: options.backingFormat?.engine, dropBitmaps: options.dropBitmaps)
+      backingFormat: options.backingFormat?.engine, dropBitmaps: options.dropBitmaps,
+      cache: CacheSizes(
+        total: options.cacheSize, l2: options.l2CacheSize, refcount: options.refcountCacheSize))
   }
 }
 

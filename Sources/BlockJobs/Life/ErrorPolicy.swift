@@ -1,4 +1,5 @@
 package import BlockCore
+import Glibc
 
 /// What a job does when a request of its own fails; QEMU's `on-error`.
 ///
@@ -10,7 +11,7 @@ package enum ErrorPolicy: String, Sendable, CaseIterable {
   case ignore
   /// The job pauses; resuming it tries the request again.
   case stop
-  /// As `stop` when there is no space left, else as `report`.
+  /// As `stop` when there is no space left (ENOSPC, not a quota or a limit), else as `report`.
   case enospc
   /// As `enospc`.
   case auto
@@ -28,9 +29,15 @@ package enum ErrorPolicy: String, Sendable, CaseIterable {
     case .report: return .report
     case .ignore: return .ignore
     case .stop: return .stop
-    case .enospc, .auto: return error.code == .noSpace ? .stop : .report
+    case .enospc, .auto: return error.isOutOfSpace ? .stop : .report
     }
   }
+}
+
+extension BlockError {
+  /// Whether the device is full, which somebody may mend while a job waits. QEMU tells it by ENOSPC
+  /// alone: a quota (EDQUOT) or the largest length of a file (EFBIG) are failures.
+  fileprivate var isOutOfSpace: Bool { code == .noSpace && errno ?? ENOSPC == ENOSPC }
 }
 
 /// What was done about an error.
@@ -57,7 +64,7 @@ package enum IOStatus: String, Sendable {
 
   /// The status that `error` leaves a stopped job in.
   package init(_ error: BlockError) {
-    self = error.code == .noSpace ? .noSpace : .failed
+    self = error.isOutOfSpace ? .noSpace : .failed
   }
 }
 

@@ -45,10 +45,10 @@ package enum Qcow2Create {
     let header = try header(options, geometry, layout, entries, file: storage.name)
     // Header last: until it stands, the file is no image at all.
     var state = Qcow2State(
-      header, l1: [], refcountTable: [], MetadataIO(storage: storage, elided: elided),
-      cacheBytes: 0,
+      header, MetadataIO(storage: storage, elided: elided),
+      PageStore(try CacheLimits(CacheSizes()), of: CacheBudget()),
       fileEnd: storage.traits.isDevice ? try storage.size() : 0)
-    _ = try layout.write(to: &state)
+    try layout.write(to: &state)
     try state.io.write(header.encodedCluster, .header, at: 0)
     try state.io.flush(.creation)
     if options.preallocatesMetadata {

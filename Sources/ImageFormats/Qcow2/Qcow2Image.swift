@@ -17,9 +17,11 @@ package final class Qcow2Image: ImageDriver {
   package let hasZeroFlag: Bool
   let compression: CompressionType
   let state: Mutex<Qcow2State>
+  let pagesID: ObjectIdentifier
   private let dropsBitmaps: Bool
   private let size: Atomic<Int>
   private let readOnly: Atomic<Bool>
+  private let damaged = Atomic<Bool>(false)
 
   /// Opens the image on `storage`.
   ///
@@ -30,19 +32,24 @@ package final class Qcow2Image: ImageDriver {
   ///     so, and one that was not closed cleanly is repaired before it is opened for writing.
   ///   - dropBitmaps: an image with persistent bitmaps may be opened for writing, now or by
   ///     `reopen`; they are freed with the first change.
-  ///   - cacheBytes: most memory for table slices.
+  ///   - cache: the most memory for its tables; nil: only the budget counts.
+  ///   - budget: where the memory for tables comes from, which all images of a process share.
   ///   - elided: a flush to leave out; for the crash simulator alone.
   /// - Throws: `invalidImage` or `unsupported` for what the header says; nothing has been written.
   package static func open(
     on storage: any Storage, data: (any Storage)? = nil, readOnly: Bool, dropBitmaps: Bool = false,
-    cacheBytes: Int = Limits.metadataCacheBytes, eliding elided: FlushPoint? = nil
+    cache: CacheSizes = CacheSizes(), budget: CacheBudget = CacheBudget(),
+    eliding elided: FlushPoint? = nil
   ) throws(BlockError) -> Qcow2Image {
+    let pages = PageStore(try CacheLimits(cache), of: budget)
     let io = MetadataIO(storage: storage, data: data, elided: elided)
     if !readOnly { try RepairRun.repairDirty(io) }
-    var state = try Qcow2State(opening: io, cacheBytes: cacheBytes)
+    var state = try Qcow2State.opening(io, pages)
     if !readOnly { try state.requireWritable(dropBitmaps: dropBitmaps) }
-    return Qcow2Image(
+    let image = Qcow2Image(
       state: state, data: io.data, readOnly: readOnly, dropsBitmaps: dropBitmaps)
+    budget.enroll(image)
+    return image
   }
 
   private init(
@@ -53,6 +60,7 @@ package final class Qcow2Image: ImageDriver {
     geometry = state.geometry
     hasZeroFlag = state.header.version >= 3
     compression = state.header.compression
+    pagesID = ObjectIdentifier(state.pages)
     size = Atomic(state.header.size)
     self.readOnly = Atomic(readOnly)
     self.state = Mutex(state)
@@ -61,6 +69,7 @@ package final class Qcow2Image: ImageDriver {
   package var virtualSize: Int { size.load(ordering: .acquiring) }
   package var clusterSize: Int { geometry.clusterSize }
   package var isReadOnly: Bool { readOnly.load(ordering: .acquiring) }
+  package var isDamaged: Bool { damaged.load(ordering: .acquiring) }
   package var backingLink: BackingLink? { state.withLock { $0.header.backingLink } }
   var name: String { dataStorage.name }
 
@@ -71,7 +80,7 @@ package final class Qcow2Image: ImageDriver {
     if isReadOnly {
       throw BlockError(.readOnly, "The image is open read-only", file: name)
     }
-    return try state.withLock { (state) throws(BlockError) in
+    return try look { (state) throws(BlockError) in
       try state.prepareToWrite()
       return try body(&state)
     }
@@ -81,7 +90,14 @@ package final class Qcow2Image: ImageDriver {
   func look<R>(
     _ body: (inout Qcow2State) throws(BlockError) -> sending R
   ) throws(BlockError) -> sending R {
-    try state.withLock { (state) throws(BlockError) in try body(&state) }
+    try state.withLock { (state) throws(BlockError) in
+      do throws(BlockError) {
+        return try body(&state)
+      } catch {
+        if state.readOnlyReason != nil { damaged.store(true, ordering: .releasing) }
+        throw error
+      }
+    }
   }
 
   /// Notes a size that is durable in the header.
@@ -103,8 +119,9 @@ package final class Qcow2Image: ImageDriver {
       if wanted { return try state.flush() }
       // Whoever could write while it was open for reading only may have changed anything.
       try RepairRun.repairDirty(state.io)
-      state = try Qcow2State(opening: state.io, cacheBytes: state.cacheBytes)
+      state = try Qcow2State.opening(state.io, state.pages)
       try state.requireWritable(dropBitmaps: dropsBitmaps)
+      damaged.store(false, ordering: .releasing)
     }
     readOnly.store(wanted, ordering: .releasing)
   }
@@ -114,4 +131,9 @@ package final class Qcow2Image: ImageDriver {
   package func info() throws(BlockError) -> ImageInfo {
     try look { (state) throws(BlockError) in try state.info() }
   }
+}
+
+extension Qcow2Image: PageHolder {
+  func cleanAges() -> [Int] { state.withLockIfAvailable { $0.pages.cleanAges() } ?? [] }
+  func evict(upTo age: Int) { state.withLockIfAvailable { $0.pages.evict(upTo: age) } }
 }

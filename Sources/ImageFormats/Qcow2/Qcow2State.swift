@@ -9,19 +9,15 @@ import BlockIO
 struct Qcow2State: ~Copyable {
   let io: MetadataIO
   let geometry: ClusterGeometry
-  /// Most memory for table slices.
-  let cacheBytes: Int
+  /// What is in memory of all tables.
+  let pages: PageStore
   var header: Qcow2Header
   /// The active L1 table.
-  var l1: [UInt64]
-  /// L1 entries that differ from what is on disk.
-  var pendingL1: Set<Int> = []
+  var l1: PagedTable
   /// L2 tables.
   var l2: TableCache
   /// The refcount table.
-  var refcountTable: [UInt64]
-  /// Refcount table entries that differ from what is on disk.
-  var pendingRefcountTable: Set<Int> = []
+  var refcountTable: PagedTable
   /// Where scans of L2 tables read to; made when first needed.
   var scanBuffer: IOBuffer?
   /// Refcount blocks.
@@ -34,8 +30,8 @@ struct Qcow2State: ~Copyable {
   var highWater: Int
   /// The file's length as far as this driver has set it.
   var fileEnd: Int
-  /// L2 tables and refcount blocks that are in use, by cluster, so that no data lands on them.
-  var tableClusters: [HostCluster: MetadataRegion] = [:]
+  /// Where L2 tables and refcount blocks may lie, so that no data lands on them.
+  var tablePlaces = TableFilter(capacity: TableFilter.leastCapacity)
   /// Whether persistent bitmaps are freed with the first change.
   var dropsBitmaps = false
   /// Whether the header has been made ready for writing (`prepareToWrite`).

@@ -42,6 +42,8 @@ package final class RawImage: ImageDriver {
 
   package var virtualSize: Int { state.withLock { $0.virtualSize } }
   package var isReadOnly: Bool { state.withLock { $0.isReadOnly } }
+  /// There is nothing in it that could contradict itself.
+  package var isDamaged: Bool { false }
   package var backingLink: BackingLink? { nil }
 
   package func mappings(

@@ -42,6 +42,9 @@ package struct Qcow2Options: WireRecord {
   package var backing: BackingReference?
   package var backingFormat: ImageFormat?
   package var dropBitmaps = false
+  package var cacheSize: Int?
+  package var l2CacheSize: Int?
+  package var refcountCacheSize: Int?
 
   package init() {}
 
@@ -62,6 +65,13 @@ package struct Qcow2Options: WireRecord {
     .defaulted(
       "x-drop-bitmaps", \.dropBitmaps,
       "Whether persistent bitmaps are freed when the image is opened for writing"),
+    .optional("cache-size", \.cacheSize, "The most memory for tables, in bytes").nonNegative,
+    .optional(
+      "l2-cache-size", \.l2CacheSize, "The most memory for L1 and L2 tables, in bytes"
+    ).nonNegative,
+    .optional(
+      "refcount-cache-size", \.refcountCacheSize, "The most memory for refcounts, in bytes"
+    ).nonNegative,
     .unsupported("data-file"),
     .unsupported("encrypt"),
   ]

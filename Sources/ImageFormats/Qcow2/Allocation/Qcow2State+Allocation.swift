@@ -12,8 +12,13 @@ extension Qcow2State {
       case .none(let next): cluster = next
       case .needsBlock:
         if try addRefcountBlock(for: cluster, in: cluster) { cluster = cluster + 1 }
-      case .found(let run):
+      case .found(var run):
         firstFree = run.first
+        if io.storage.traits.isDevice {
+          // The last clusters of a device may be fewer than were asked for.
+          let left = (fileEnd >> geometry.clusterBits) - run.first.index
+          if left > 0 { run.count = min(run.count, left) }
+        }
         try claim(run)
         firstFree = run.end
         return run
@@ -45,7 +50,7 @@ extension Qcow2State {
   /// Sets the refcounts of a free run to 1, unless something that must not be overwritten lies
   /// there: then the refcounts lie, and the image is marked corrupt before any damage.
   private mutating func claim(_ run: ClusterRun) throws(BlockError) {
-    if let region = overlapsMetadata(run) {
+    if let region = try overlapsMetadata(run) {
       throw markCorrupt(
         "Cluster \(run.first.index) counts as free, but the \(region.rawValue) lies there",
         at: geometry.offset(of: run.first))

@@ -21,7 +21,7 @@ extension Qcow2State {
     }
     let run = ClusterRun(first: place, count: 1)
     let offset = geometry.offset(of: place)
-    if let region = overlapsMetadata(run) {
+    if let region = try overlapsMetadata(run) {
       throw markCorrupt(
         "The \(region.rawValue) in cluster \(place.index) has no refcount", at: offset)
     }
@@ -31,17 +31,16 @@ extension Qcow2State {
     try zeroTable(run, .refcountBlock)
     let block = geometry.bytes(of: place, count: 1)
     refblocks.drop(block)
-    refcountTable[index] = UInt64(offset)
+    refcountTable.set(index, to: UInt64(offset))
     do {
       try adjustRefcounts(run, up: true)
       try io.reserve(ByteRange(at: header.refcountTableOffset + index * 8, length: 8))
     } catch {
-      refcountTable[index] = 0
+      refcountTable.revert(index)
       refblocks.drop(block)
       throw error
     }
-    pendingRefcountTable.insert(index)
-    tableClusters[place] = .refcountBlock
+    noteTable(at: place)
     return true
   }
 
@@ -51,35 +50,37 @@ extension Qcow2State {
   /// Crash: before the header's switch the new table is a leak; after it, the old one is.
   private mutating func growRefcountTable(toHold index: Int) throws(BlockError) {
     let plan = try planLargerRefcountTable(toHold: index)
-    if let region = overlapsMetadata(plan.run) {
+    if let region = try overlapsMetadata(plan.run) {
       throw markCorrupt(
         "The \(region.rawValue) has no refcount", at: geometry.offset(of: plan.run.first))
     }
-    var table = refcountTable + [UInt64](repeating: 0, count: plan.entries - refcountTable.count)
-    for (position, block) in plan.newBlocks.enumerated() {
-      table[block] = UInt64(geometry.offset(of: plan.run.first + plan.tableClusters + position))
-    }
     try zeroTable(plan.run, .refcountTable)
+    let offset = geometry.offset(of: plan.run.first)
+    try refcountTable.copy(to: offset, io)
     let old = refcountTable
-    refcountTable = table
+    refcountTable = PagedTable(.refcountTable, at: offset, count: plan.entries, in: pages)
+    for (position, block) in plan.newBlocks.enumerated() {
+      let place = plan.run.first + plan.tableClusters + position
+      refcountTable.set(block, to: UInt64(geometry.offset(of: place)))
+    }
     do {
       try adjustRefcounts(plan.run, up: true)
       try refblocks.writeDirty(io)
-      try io.writeWords(table, .refcountTable, at: geometry.offset(of: plan.run.first))
+      try refcountTable.writePending(io)
       try io.flush(.newRefcountTableBeforeHeader)
       try pointHeader(to: plan)
     } catch {
+      pages.removeAll(of: .refcountTable)
       refcountTable = old
       refblocks.drop(geometry.bytes(of: plan.run.first, count: plan.run.count))
       throw error
     }
     let oldRun = ClusterRun(
       first: geometry.cluster(at: header.refcountTableOffset), count: header.refcountTableClusters)
-    header.refcountTableOffset = geometry.offset(of: plan.run.first)
+    header.refcountTableOffset = offset
     header.refcountTableClusters = plan.tableClusters
-    pendingRefcountTable.removeAll()
     for position in 0..<plan.newBlocks.count {
-      tableClusters[plan.run.first + plan.tableClusters + position] = .refcountBlock
+      noteTable(at: plan.run.first + plan.tableClusters + position)
     }
     try io.flush(.headerBeforeOldRefcountTableFree)
     freeUnreferenced(oldRun)
@@ -101,7 +102,11 @@ extension Qcow2State {
     let wanted = max(index + 1, min(half, Limits.refcountTableBytes / 8))
     // Past every cluster that an existing block counts, and in a file past its end: all free there.
     let isDevice = io.storage.traits.isDevice
-    let counted = (refcountTable.lastIndex { $0 != 0 } ?? -1) + 1
+    var counted = 0
+    try refcountTable.forEachEntry(io) { (index, _) in
+      counted = max(counted, index + 1)
+      return true
+    }
     let start = HostCluster(
       index: max(
         isDevice ? 0 : geometry.clusters(for: fileEnd), counted * geometry.refcountsPerBlock))

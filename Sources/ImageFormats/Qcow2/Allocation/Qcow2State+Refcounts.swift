@@ -9,14 +9,15 @@ extension Qcow2State {
   /// - Throws: `corrupt` for an entry that cannot be a block.
   func refcountBlock(for cluster: HostCluster) throws(BlockError) -> Int? {
     let index = geometry.refcountBlockIndex(cluster)
-    guard index < refcountTable.count, refcountTable[index] != 0 else { return nil }
-    return try refcountBlock(entry: index)
+    guard index < refcountTable.count else { return nil }
+    let word = try refcountTable.word(index, io)
+    return word == 0 ? nil : try blockOffset(word, entry: index)
   }
 
-  /// Where the block lies that entry `index` of the refcount table, not zero, names.
+  /// Where the block lies that `word`, not zero, at `index` of the refcount table names.
   /// - Throws: `corrupt` for an entry that cannot be a block.
-  func refcountBlock(entry index: Int) throws(BlockError) -> Int {
-    let entry = RefcountTableEntry(word: refcountTable[index])
+  func blockOffset(_ word: UInt64, entry index: Int) throws(BlockError) -> Int {
+    let entry = RefcountTableEntry(word: word)
     let offset = entry.blockOffset
     guard !entry.hasReservedBits, offset != 0, geometry.offsetInCluster(offset) == 0,
       offset < fileEnd

@@ -86,7 +86,9 @@ struct BackingLinkChange: Hashable, Sendable {
   }
 
   /// A place for the name behind the new extensions. What lies past the first sector is written
-  /// before the switch, so it must not touch the old extensions or the old name.
+  /// before the switch, so it must not touch the old extensions or the old name. Two names of more
+  /// than about 370 bytes each therefore have no room in a cluster of 1 KiB: both reach into its
+  /// only other sector, and two sectors never change together.
   private static func place(
     _ count: Int, after used: Int, oldEnd: Int, oldName: ByteRange, clusterSize: Int, file: String
   ) throws(BlockError) -> ByteRange {

@@ -48,21 +48,16 @@ package struct EmptyLayout: Hashable, Sendable {
   package var l1: HostCluster { start + (tableClusters + blockIndices.count) }
 
   /// Writes the three tables; the clusters are free, and what they hold does not matter.
-  /// - Returns: the refcount table.
-  func write(to state: inout Qcow2State) throws(BlockError) -> [UInt64] {
+  func write(to state: inout Qcow2State) throws(BlockError) {
     let run = ClusterRun(first: start, count: count)
     try state.zeroTable(run, .refcountTable)
-    var table = [UInt64](repeating: 0, count: (tableClusters << geometry.clusterBits) / 8)
-    for (position, index) in blockIndices.enumerated() {
-      table[index] = UInt64(geometry.offset(of: block(position)))
-      try writeBlock(position, index, state.io)
-    }
+    for (position, index) in blockIndices.enumerated() { try writeBlock(position, index, state.io) }
     // Entries far behind are only as many as there are blocks; what lies between is zero already.
-    for index in blockIndices {
+    for (position, index) in blockIndices.enumerated() {
       try state.io.writeWords(
-        [table[index]], .refcountTable, at: geometry.offset(of: start) + index * 8)
+        [UInt64(geometry.offset(of: block(position)))], .refcountTable,
+        at: geometry.offset(of: start) + index * 8)
     }
-    return table
   }
 
   /// Writes the refcounts of one block: 1 for the header and for the tables.

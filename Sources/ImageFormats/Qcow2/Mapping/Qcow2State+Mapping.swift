@@ -2,7 +2,8 @@ import BlockCore
 import BlockIO
 
 extension Qcow2State {
-  /// L2 tables that one call of `mappings` looks at: bounds the time that it holds the lock.
+  /// L2 tables, or pages of the L1 table without any, that one call of `mappings` looks at: bounds
+  /// the time that it holds the lock.
   private static var tablesPerCall: Int { 64 }
 
   /// See `ImageDriver.mappings`.
@@ -15,16 +16,25 @@ extension Qcow2State {
       // The last table's range may end past Int.max.
       let tableStart = geometry.guestOffset(l1Index: index, l2Index: 0)
       let length = min(range.upper - tableStart, geometry.bytesPerL2Table)
-      let part = ByteRange(from: position, to: tableStart + length)
+      var part = ByteRange(from: position, to: tableStart + length)
       if let table = try tableOffset(l1Index: index) {
         try appendMappings(of: table, in: part, to: &list)
-        tables += 1
       } else {
+        part.length = min(range.upper - position, try emptyBytes(from: position))
         list.append(ImageMapping(range: part, content: .unallocated))
       }
+      tables += 1
       position = part.upper
     }
     return list.runs
+  }
+
+  /// How many bytes from `position` on have no L2 table, as far as one page of the L1 table tells;
+  /// the entry for `position` is zero.
+  private func emptyBytes(from position: Int) throws(BlockError) -> Int {
+    let index = geometry.l1Index(position)
+    let end = index + (try l1.zeros(from: index, io))
+    return geometry.bytesPerL2Table * (end - index) - position % geometry.bytesPerL2Table
   }
 
   /// Appends what the table at `table` says of `range`, which it maps: slice by slice through the

@@ -7,13 +7,13 @@ extension Qcow2State {
   /// The L2 table of L1 entry `index`; nil where there is none.
   /// - Throws: `corrupt` for an entry that cannot be a table.
   func tableOffset(l1Index index: Int) throws(BlockError) -> Int? {
-    guard index < l1.count, l1[index] != 0 else { return nil }
-    let entry = L1Entry(word: l1[index])
-    if entry.isEmpty && !entry.hasReservedBits { return nil }
+    guard index < l1.count else { return nil }
+    let entry = L1Entry(word: try l1.word(index, io))
+    if entry == .empty { return nil }
     let offset = entry.tableOffset
     guard !entry.hasReservedBits, geometry.offsetInCluster(offset) == 0,
-      offset + geometry.clusterSize <= fileEnd, !isFixedMetadata(offset),
-      tableClusters[geometry.cluster(at: offset)] == .l2Table
+      offset + geometry.clusterSize <= fileEnd,
+      fixedMetadata(ClusterRun(first: geometry.cluster(at: offset), count: 1)) == nil
     else {
       throw BlockError(
         .corrupt,
@@ -21,13 +21,6 @@ extension Qcow2State {
         file: name, offset: header.l1Offset + index * 8)
     }
     return offset
-  }
-
-  /// Whether the cluster at `offset` is the header's, the L1 table's or the refcount table's.
-  private func isFixedMetadata(_ offset: Int) -> Bool {
-    offset == 0 || ByteRange(at: header.l1Offset, length: header.l1Bytes).contains(offset)
-      || ByteRange(at: header.refcountTableOffset, length: header.refcountTableBytes)
-        .contains(offset)
   }
 
   /// What an L2 entry means, checked against the file.
@@ -83,7 +76,7 @@ extension Qcow2State {
   mutating func writableTable(l1Index index: Int) throws(BlockError) -> Int {
     precondition(index < l1.count)
     let old = try tableOffset(l1Index: index)
-    if let old, L1Entry(word: l1[index]).isCopied { return old }
+    if let old, try L1Entry(word: l1.word(index, io)).isCopied { return old }
     let run = try allocateContiguous(1)
     let offset = geometry.offset(of: run.first)
     do {
@@ -94,15 +87,10 @@ extension Qcow2State {
       freeUnreferenced(run)
       throw error
     }
-    l1[index] = L1Entry(owned: offset).word
-    pendingL1.insert(index)
-    tableClusters[run.first] = .l2Table
-    if let old {
-      let cluster = geometry.cluster(at: old)
-      // The snapshot's refcount protects the old table from now on.
-      tableClusters[cluster] = nil
-      pendingFrees.append(ClusterRun(first: cluster, count: 1))
-    }
+    l1.set(index, to: L1Entry(owned: offset).word)
+    noteTable(at: run.first)
+    // The snapshot's refcount protects the old table from now on.
+    if let old { pendingFrees.append(ClusterRun(first: geometry.cluster(at: old), count: 1)) }
     return offset
   }
 

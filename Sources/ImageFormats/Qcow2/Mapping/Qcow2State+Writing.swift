@@ -1,4 +1,5 @@
 import BlockCore
+import BlockIO
 
 /// Where a write goes, as far as one run of clusters takes it.
 ///
@@ -7,7 +8,9 @@ struct WritePlan: Sendable {
   enum Kind: Sendable {
     /// The clusters are this image's own and hold data: bytes are overwritten where they are.
     case inPlace
-    /// Clusters that were reserved for zeros: bytes are written, then the zero flag goes.
+    /// Clusters that were reserved for zeros: all their bytes are written, then the zero flag goes.
+    /// While it is there it hides what they hold, and it goes durably only after a flush, so that
+    /// no write can be seen torn, nor tear a neighbour's bytes.
     case reserved
     /// New clusters, to be linked once they are filled. `isVirgin`: they read zero.
     case new(isVirgin: Bool)
@@ -34,11 +37,18 @@ extension Qcow2State {
         WritePlan(kind: .reserved, guest: clusterRange(start, 1), host: host), upTo: clusters)
     case .none:
       var wanted = 1
+      var clusters = clusters
+      if io.storage.traits.isDevice {
+        // The table's cluster comes first, or data could take the last one, and not be named.
+        _ = try writableTable(l1Index: geometry.l1Index(start))
+        clusters = min(clusters, geometry.l2Entries - geometry.l2Index(start))
+      }
       while wanted < clusters, case .none = try writeTarget(start + wanted << geometry.clusterBits)
       {
         wanted += 1
       }
       let run = try allocate(upTo: wanted)
+      try requireUnnamed(run, near: start)
       return WritePlan(
         kind: .new(isVirgin: takeVirginity(run)), guest: clusterRange(start, run.count),
         host: geometry.offset(of: run.first))
@@ -65,8 +75,12 @@ extension Qcow2State {
       return .none
     }
     switch try meaning(of: word, guest: guest) {
-    case .data(let host): return .own(host)
-    case .zero(let host?): return .reserved(host)
+    case .data(let host):
+      try requireOwn(host, guest: guest)
+      return .own(host)
+    case .zero(let host?):
+      try requireOwn(host, guest: guest)
+      return .reserved(host)
     case .unallocated, .zero(nil), .compressed: return .none
     }
   }
@@ -100,7 +114,7 @@ extension Qcow2State {
   private mutating func checked(_ plan: WritePlan) throws(BlockError) -> WritePlan {
     let run = ClusterRun(
       first: geometry.cluster(at: plan.host), count: geometry.clusters(for: plan.guest.length))
-    if let region = overlapsMetadata(run) {
+    if let region = try overlapsMetadata(run) {
       throw markCorrupt(
         "A write to guest offset \(plan.guest.lower) would overwrite the \(region.rawValue)",
         at: plan.host)
@@ -170,7 +184,7 @@ extension Qcow2State {
       let (first, count) = cluster.clusters(geometry)
       run = ClusterRun(first: first, count: count)
     }
-    if let region = overlapsMetadata(run) {
+    if let region = try overlapsMetadata(run) {
       throw markCorrupt(
         "The L2 entry for guest offset \(guest) names the \(region.rawValue)",
         at: geometry.offset(of: run.first))

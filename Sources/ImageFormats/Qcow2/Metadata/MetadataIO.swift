@@ -42,15 +42,16 @@ package struct MetadataIO: Sendable {
     }
   }
 
-  /// Reads `count` big-endian words, under the same condition.
+  /// Reads `count` big-endian words, under the same condition; with `zeroPastEnd`, what lies past
+  /// the end of the file is zeros.
   package func readWords(
-    _ what: MetadataRegion, at offset: Int, count: Int
+    _ what: MetadataRegion, at offset: Int, count: Int, zeroPastEnd: Bool = false
   ) throws(BlockError) -> [UInt64] {
     var bytes = [UInt8](repeating: 0, count: count * 8)
     let got = try bytes.withMutableBytes { (target) throws(BlockError) in
       try storage.read(into: &target, at: offset)
     }
-    try requireWhole(what, at: offset, got, of: bytes.count)
+    if !zeroPastEnd { try requireWhole(what, at: offset, got, of: bytes.count) }
     return bytes.withBytes { source in
       (0..<count).map { source.bigEndian(at: $0 * 8) }
     }

@@ -17,17 +17,14 @@ extension Qcow2State {
     try growFile(to: highWater == Int.max ? fileEnd : highWater)
     try refblocks.writeDirty(io)
     try io.flush(.dataAndRefcountsBeforeL2)
-    if !pendingRefcountTable.isEmpty {
-      try writeEntries(
-        refcountTable, pendingRefcountTable, .refcountTable, at: header.refcountTableOffset)
-      pendingRefcountTable.removeAll()
+    if refcountTable.pendingCount > 0 {
+      try refcountTable.writePending(io)
       try io.flush(.refcountTableBeforeL2)
     }
     try l2.writeDirty(io)
-    if !pendingL1.isEmpty {
+    if l1.pendingCount > 0 {
       try io.flush(.l2TablesBeforeL1)
-      try writeEntries(l1, pendingL1, .l1Table, at: header.l1Offset)
-      pendingL1.removeAll()
+      try l1.writePending(io)
     }
     if !pendingFrees.isEmpty {
       try io.flush(.entriesBeforeFree)
@@ -62,30 +59,23 @@ extension Qcow2State {
     }
   }
 
-  /// Writes out where the caches hold so much that more would not fit.
+  /// Writes out where so much has collected that more would not fit, and makes the filter of tables
+  /// larger where there are many more than it was made for.
   mutating func makeRoom() throws(BlockError) {
-    if l2.needsWriteOut || refblocks.needsWriteOut || pendingFrees.count > 32_768 { try writeOut() }
+    if pages.needsWriteOut || pendingFrees.count > Qcow2State.mostPending
+      || l1.pendingCount > Qcow2State.mostPending
+    {
+      try writeOut()
+    }
+    if tablePlaces.isCrowded { try noteTables() }
   }
+
+  /// Changes other than those of slices that may wait.
+  private static var mostPending: Int { 32_768 }
 
   private var hasPendingChanges: Bool {
-    !l2.dirty.isEmpty || !refblocks.dirty.isEmpty || !pendingL1.isEmpty
-      || !pendingRefcountTable.isEmpty || !pendingFrees.isEmpty
-  }
-
-  /// Writes the entries `indices` of a table, neighbours together.
-  private func writeEntries(
-    _ table: [UInt64], _ indices: Set<Int>, _ what: MetadataRegion, at offset: Int
-  ) throws(BlockError) {
-    let sorted = indices.sorted()
-    var start = 0
-    while start < sorted.count {
-      var end = start + 1
-      while end < sorted.count, sorted[end] == sorted[end - 1] + 1 { end += 1 }
-      let first = sorted[start]
-      let words = table[first..<first + (end - start)]
-      try io.writeWords(words, what, at: offset + first * 8)
-      start = end
-    }
+    !l2.dirty.isEmpty || !refblocks.dirty.isEmpty || l1.pendingCount > 0
+      || refcountTable.pendingCount > 0 || !pendingFrees.isEmpty
   }
 
   /// Counts down the references that are durably gone, and gives clusters without any back to the

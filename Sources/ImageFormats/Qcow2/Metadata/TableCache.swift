@@ -1,69 +1,76 @@
 import BlockCore
 
-/// One slice of an L2 table or of a refcount block in memory: 64-bit words in native byte order.
+/// One slice of a table in memory: 64-bit words in native byte order.
 ///
-/// Isolation: belongs to the `Qcow2State` whose cache holds it.
+/// Isolation: belongs to the `Qcow2State` whose pages hold it.
 final class TableSlice {
-  /// Where it lies in the file; a multiple of the slice's length.
+  let region: MetadataRegion
+  /// Where it lies in the file; a multiple of 512.
   let offset: Int
   var words: [UInt64]
+  /// Whether it differs from what is on disk; changes through `PageStore.mark`.
   var isDirty = false
-  fileprivate var lastUse: UInt64 = 0
+  /// The budget's time when it was last asked for.
+  var lastUse = 0
+  /// Whether its entries were found not to contradict each other (`Qcow2State.vet`).
+  var isVetted = false
+  /// The memory that it takes: its words, and what surrounds them.
+  let cost: Int
 
-  init(offset: Int, words: [UInt64]) {
+  init(_ region: MetadataRegion, offset: Int, words: [UInt64]) {
+    self.region = region
     self.offset = offset
     self.words = words
+    cost = words.count * 8 + TableSlice.overhead
   }
+
+  /// The object, the array's head and the place in the table of pages.
+  private static let overhead = 192
+  /// What a slice of the largest kind takes.
+  static let largestCost = Limits.tableSliceBytes + overhead
 }
 
-/// A write-back cache of table slices, bounded in number.
+/// A write-back cache of slices of L2 tables, or of refcount blocks.
 ///
 /// It never writes by itself: what is dirty stays until `Qcow2State.writeOut` has written it in the
-/// order that keeps the image whole. Only clean slices are evicted.
+/// order that keeps the image whole.
 ///
 /// Isolation: part of `Qcow2State`.
 struct TableCache: ~Copyable {
   let what: MetadataRegion
   let sliceBytes: Int
-  /// How many slices it holds before it evicts.
-  let capacity: Int
-  private var slices: [Int: TableSlice] = [:]
+  private let pages: PageStore
   private(set) var dirty: [TableSlice] = []
-  private var clock: UInt64 = 0
 
-  init(_ what: MetadataRegion, sliceBytes: Int, bytes: Int) {
+  init(_ what: MetadataRegion, sliceBytes: Int, in pages: PageStore) {
     self.what = what
     self.sliceBytes = sliceBytes
-    capacity = max(64, bytes / sliceBytes)
+    self.pages = pages
   }
 
   /// Words in a slice.
   var sliceWords: Int { sliceBytes / 8 }
-  /// Whether so much is dirty that it should be written out before more is added.
-  var needsWriteOut: Bool { dirty.count > capacity / 2 }
 
   /// The slice at `offset`, read where it is not cached.
-  mutating func slice(at offset: Int, _ io: MetadataIO) throws(BlockError) -> TableSlice {
+  func slice(at offset: Int, _ io: MetadataIO) throws(BlockError) -> TableSlice {
     if let slice = cached(at: offset) { return slice }
     let words = try io.readWords(what, at: offset, count: sliceWords)
-    return insert(TableSlice(offset: offset, words: words))
+    let slice = TableSlice(what, offset: offset, words: words)
+    pages.insert(slice)
+    return slice
   }
 
   /// The slice at `offset` where it is cached.
-  mutating func cached(at offset: Int) -> TableSlice? {
-    guard let slice = slices[offset] else { return nil }
-    clock += 1
-    slice.lastUse = clock
-    return slice
-  }
+  func cached(at offset: Int) -> TableSlice? { pages.page(what, at: offset) }
 
   /// A dirty slice for a place that is new.
   mutating func insertNew(
     at offset: Int, words: [UInt64], _ io: MetadataIO
   ) throws(BlockError) {
     try io.reserve(ByteRange(at: offset, length: sliceBytes))
-    let slice = insert(TableSlice(offset: offset, words: words))
-    slice.isDirty = true
+    let slice = TableSlice(what, offset: offset, words: words)
+    pages.insert(slice)
+    pages.mark(slice, dirty: true)
     dirty.append(slice)
   }
 
@@ -74,22 +81,22 @@ struct TableCache: ~Copyable {
     if slice.words.allSatisfy({ $0 == 0 }) {
       try io.reserve(ByteRange(at: slice.offset, length: sliceBytes))
     }
-    slice.isDirty = true
+    pages.mark(slice, dirty: true)
     dirty.append(slice)
   }
 
   /// Forgets the slices inside `range`, changed or not: their clusters are no table any more.
   mutating func drop(_ range: ByteRange) {
     for offset in stride(from: range.lower, to: range.upper, by: sliceBytes) {
-      guard let slice = slices.removeValue(forKey: offset), slice.isDirty else { continue }
-      slice.isDirty = false
-      dirty.removeAll { $0 === slice }
+      guard let slice = pages.page(what, at: offset) else { continue }
+      if slice.isDirty { dirty.removeAll { $0 === slice } }
+      pages.remove(what, at: offset)
     }
   }
 
   /// Forgets everything, changed or not.
   mutating func dropAll() {
-    slices.removeAll()
+    pages.removeAll(of: what)
     dirty.removeAll()
   }
 
@@ -109,24 +116,10 @@ struct TableCache: ~Copyable {
       }
       let run = dirty[written..<end]
       try io.writeWords(run.flatMap(\.words), what, at: run[written].offset)
-      for slice in run { slice.isDirty = false }
+      for slice in run { pages.mark(slice, dirty: false) }
       written = end
     }
   }
 
   private static var largestWrite: Int { 256 << 10 }
-
-  private mutating func insert(_ slice: TableSlice) -> TableSlice {
-    if slices.count >= capacity { evict() }
-    clock += 1
-    slice.lastUse = clock
-    slices[slice.offset] = slice
-    return slice
-  }
-
-  /// Drops the older half of the clean slices. Halving makes the sort's cost per insertion small.
-  private mutating func evict() {
-    let clean = slices.values.filter { !$0.isDirty }.sorted { $0.lastUse < $1.lastUse }
-    for slice in clean.prefix((clean.count + 1) / 2) { slices[slice.offset] = nil }
-  }
 }

@@ -15,6 +15,8 @@ final class Qcow2DiscardOperation: ImageOperation {
 
   /// L2 tables per step: at 64 KiB clusters each is 64 KiB to read.
   private static let tablesPerStep = 32
+  /// L1 entries per step, most of which name no table.
+  private static let entriesPerStep = 1 << 16
 
   init(_ image: Qcow2Image) {
     self.image = image
@@ -29,7 +31,8 @@ final class Qcow2DiscardOperation: ImageOperation {
     index = try image.change { (state) throws(BlockError) in
       var index = index
       var tables = 0
-      while index < state.l1.count, tables < Qcow2DiscardOperation.tablesPerStep {
+      let end = min(state.l1.count, index + Qcow2DiscardOperation.entriesPerStep)
+      while index < end, tables < Qcow2DiscardOperation.tablesPerStep {
         if try state.dropTable(l1Index: index) { tables += 1 }
         index += 1
       }
@@ -64,9 +67,7 @@ extension Qcow2State {
     let run = ClusterRun(first: geometry.cluster(at: table), count: 1)
     for run in freed + [run] { ClusterRun.append(run, to: &pendingFrees) }
     l2.drop(geometry.bytes(of: run.first, count: 1))
-    tableClusters[run.first] = nil
-    l1[index] = 0
-    pendingL1.insert(index)
+    l1.set(index, to: 0)
     return true
   }
 }

@@ -72,10 +72,9 @@ extension Qcow2State {
     let count = geometry.clusters(for: entries * 8)
     let run = try allocateContiguous(count)
     let offset = geometry.offset(of: run.first)
-    let table = l1 + [UInt64](repeating: 0, count: entries - l1.count)
     do {
       try zeroTable(run, .l1Table)
-      try io.writeWords(table, .l1Table, at: offset)
+      try l1.copy(to: offset, io)
       // The clusters of the table must count as used before the header names it.
       try writeOut()
       var field = [UInt8](repeating: 0, count: 12)
@@ -90,9 +89,9 @@ extension Qcow2State {
     }
     let old = ClusterRun(
       first: geometry.cluster(at: header.l1Offset), count: geometry.clusters(for: header.l1Bytes))
-    l1 = table
     header.l1Entries = entries
     header.l1Offset = offset
+    l1 = PagedTable(l1: header, in: pages)
     if old.count > 0 { pendingFrees.append(old) }
   }
 }

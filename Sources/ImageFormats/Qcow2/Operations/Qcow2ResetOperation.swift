@@ -67,7 +67,7 @@ final class Qcow2ResetOperation: ImageOperation {
         return isDevice ? .done : .switchFront
       case .switchFront:
         let layout = EmptyLayout(
-          state.geometry, start: HostCluster(index: 1), l1Entries: state.l1.count)
+          state.geometry, start: HostCluster(index: 1), l1Entries: state.header.l1Entries)
         let end = state.fileEnd
         try state.switchToEmpty(layout)
         return .cut(from: end, now: end, to: state.geometry.offset(of: layout.end))
@@ -107,9 +107,9 @@ extension Qcow2State {
   /// Clusters for the first switch: none that the live image uses, and none where the tables of the
   /// second switch will lie.
   func layoutAside() -> EmptyLayout {
-    let front = EmptyLayout(geometry, start: HostCluster(index: 1), l1Entries: l1.count)
+    let front = EmptyLayout(geometry, start: HostCluster(index: 1), l1Entries: header.l1Entries)
     let end = HostCluster(index: max(geometry.clusters(for: fileEnd), front.end.index))
-    return EmptyLayout(geometry, start: end, l1Entries: l1.count)
+    return EmptyLayout(geometry, start: end, l1Entries: header.l1Entries)
   }
 
   /// A device does not grow: the lowest run of free clusters that is long enough. There is no
@@ -118,7 +118,7 @@ extension Qcow2State {
     let end = HostCluster(index: fileEnd >> geometry.clusterBits)
     var run = ClusterRun(first: HostCluster(index: 1), count: 0)
     while run.end < end {
-      let layout = EmptyLayout(geometry, start: run.first, l1Entries: l1.count)
+      let layout = EmptyLayout(geometry, start: run.first, l1Entries: header.l1Entries)
       if run.count >= layout.count { return try unlessTaken(layout) }
       switch try freeRun(from: run.end, upTo: layout.count - run.count) {
       case .none(let next):
@@ -138,36 +138,34 @@ extension Qcow2State {
   /// The layout, unless metadata lie there that count as free.
   private mutating func unlessTaken(_ layout: EmptyLayout) throws(BlockError) -> EmptyLayout {
     let run = ClusterRun(first: layout.start, count: layout.count)
-    guard let region = overlapsMetadata(run) else { return layout }
+    guard let region = try overlapsMetadata(run) else { return layout }
     throw markCorrupt(
       "The \(region.rawValue) counts as free", at: geometry.offset(of: layout.start))
   }
 
   /// Writes empty tables as `layout` says and switches the header to them.
   mutating func switchToEmpty(_ layout: EmptyLayout) throws(BlockError) {
-    let table = try layout.write(to: &self)
+    try layout.write(to: &self)
     try io.flush(.emptyTablesBeforeSwitch)
     var switched = header
     switched.l1Offset = geometry.offset(of: layout.l1)
     switched.refcountTableOffset = geometry.offset(of: layout.start)
     switched.refcountTableClusters = layout.tableClusters
     try switchHeader(switched.tableFields, at: Qcow2Header.tableFieldsOffset)
-    adopt(switched, table)
+    adopt(switched, layout)
     try io.flush(.switchBeforeReuse)
   }
 
   /// The state of the image that `switched` describes: nothing in it, all else free.
-  private mutating func adopt(_ switched: Qcow2Header, _ table: [UInt64]) {
+  private mutating func adopt(_ switched: Qcow2Header, _ layout: EmptyLayout) {
     header = switched
-    for index in l1.indices { l1[index] = 0 }
-    refcountTable = table
-    pendingL1.removeAll()
-    pendingRefcountTable.removeAll()
+    l1 = PagedTable(l1: header, in: pages)
+    refcountTable = PagedTable(refcountTable: header, in: pages)
     pendingFrees.removeAll()
     l2.dropAll()
     refblocks.dropAll()
     firstFree = HostCluster(index: 0)
-    noteTables()
+    noteTables(of: layout)
   }
 
   /// Cuts the file; what lies behind is free.

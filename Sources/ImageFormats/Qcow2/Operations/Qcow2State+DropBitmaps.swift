@@ -67,7 +67,7 @@ extension Qcow2State {
   private func bitmapClusters(_ range: ByteRange) throws(BlockError) -> ClusterRun {
     let run = ClusterRun(
       first: geometry.cluster(at: range.lower), count: geometry.clusters(for: range.length))
-    if let region = overlapsMetadata(run) {
+    if let region = try overlapsMetadata(run) {
       throw badBitmap("what they name at byte \(range.lower) is the \(region.rawValue)")
     }
     return run

@@ -1,0 +1,44 @@
+import BlockCore
+
+/// Contradictions between L2 entries and refcounts that a write would turn into lost data. They are
+/// looked for where the look is cheap: in the slice and the refcount that the write needs; `check`
+/// finds the rest.
+extension Qcow2State {
+  /// Throws, and marks the image corrupt, where the cluster at `host`, which the entry for `guest`
+  /// calls its own, is not: it counts as free, or another entry of the slice names it too. A
+  /// refcount that is too high harms nobody.
+  mutating func requireOwn(_ host: Int, guest: Int) throws(BlockError) {
+    let cluster = geometry.cluster(at: host)
+    guard try refcount(of: cluster) > 0 else {
+      throw markCorrupt(
+        "The L2 entry for guest offset \(guest) calls cluster \(cluster.index) its own, but its "
+          + "refcount is 0", at: host)
+    }
+    guard let table = try tableOffset(l1Index: geometry.l1Index(guest)) else { return }
+    let slice = try l2Slice(table: table, guest: guest).slice
+    if slice.isVetted { return }
+    let named = slice.words.lazy.map(L2Entry.init).filter { $0.isCopied && !$0.isCompressed }
+      .map(\.clusterOffset).filter { $0 != 0 }.sorted()
+    for (offset, next) in zip(named, named.dropFirst()) where offset == next {
+      throw markCorrupt(
+        "Two L2 entries near guest offset \(guest) call cluster "
+          + "\(geometry.cluster(at: offset).index) their own", at: offset)
+    }
+    slice.isVetted = true
+  }
+
+  /// Throws, and marks the image corrupt, where an entry of the slice for `guest` names a cluster
+  /// of `run`, which counted as free.
+  mutating func requireUnnamed(_ run: ClusterRun, near guest: Int) throws(BlockError) {
+    guard let table = try tableOffset(l1Index: geometry.l1Index(guest)) else { return }
+    let slice = try l2Slice(table: table, guest: guest).slice
+    let bytes = geometry.bytes(of: run.first, count: run.count)
+    for word in slice.words where word != 0 {
+      let entry = L2Entry(word: word)
+      guard !entry.isCompressed, bytes.contains(entry.clusterOffset) else { continue }
+      throw markCorrupt(
+        "Cluster \(geometry.cluster(at: entry.clusterOffset).index) counts as free, but an L2 "
+          + "entry near guest offset \(guest) names it", at: entry.clusterOffset)
+    }
+  }
+}

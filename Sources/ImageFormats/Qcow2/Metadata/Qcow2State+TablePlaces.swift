@@ -1,0 +1,158 @@
+import BlockCore
+
+extension Qcow2State {
+  /// Notes where L2 tables and refcount blocks lie. Two tables in one place, or a refcount block
+  /// that is none, make the image read-only: changing one would change the other.
+  mutating func noteTables() throws(BlockError) {
+    var capacity = TableFilter.leastCapacity
+    while true {
+      var places = TablePlaces(capacity: capacity)
+      try note(in: &places)
+      if !places.filter.isCrowded {
+        adopt(places.filter)
+        readOnlyReason = readOnlyReason ?? places.overlap ?? places.fault
+        return
+      }
+      capacity *= 4
+    }
+  }
+
+  /// Notes the only tables that there are: the blocks of `layout`.
+  mutating func noteTables(of layout: EmptyLayout) {
+    adopt(TableFilter(capacity: TableFilter.leastCapacity))
+    for position in layout.blockIndices.indices { noteTable(at: layout.block(position)) }
+  }
+
+  private mutating func adopt(_ filter: TableFilter) {
+    pages.standingBytes = filter.bytes
+    tablePlaces = filter
+  }
+
+  /// Notes a new table.
+  mutating func noteTable(at cluster: HostCluster) { tablePlaces.insert(cluster) }
+
+  private func note(in places: inout TablePlaces) throws(BlockError) {
+    try l1.forEachEntry(io) { (_, word) throws(BlockError) in
+      let cluster = geometry.cluster(at: L1Entry(word: word).tableOffset)
+      if cluster.index > 0 { try note(.l2Table, at: cluster, in: &places) }
+      return !places.isDecided
+    }
+    try refcountTable.forEachEntry(io) { (index, word) throws(BlockError) in
+      do throws(BlockError) {
+        let offset = try blockOffset(word, entry: index)
+        try note(.refcountBlock, at: geometry.cluster(at: offset), in: &places)
+      } catch {
+        places.fault = places.fault ?? error
+      }
+      return !places.isDecided
+    }
+    try confirm(&places)
+  }
+
+  private func note(
+    _ region: MetadataRegion, at cluster: HostCluster, in places: inout TablePlaces
+  ) throws(BlockError) {
+    if let other = fixedMetadata(ClusterRun(first: cluster, count: 1)) {
+      places.overlap = places.overlap ?? overlap(region, other, at: cluster)
+    }
+    guard places.filter.insert(cluster) else { return }
+    places.suspects.insert(cluster)
+    if places.suspects.count == TablePlaces.mostSuspects { try confirm(&places) }
+  }
+
+  /// Counts the tables in the clusters in which the filter suspected more than one.
+  private func confirm(_ places: inout TablePlaces) throws(BlockError) {
+    if places.suspects.isEmpty { return }
+    var isSuspect = TableFilter(capacity: TablePlaces.mostSuspects)
+    for cluster in places.suspects { isSuspect.insert(cluster) }
+    var found: [HostCluster: MetadataRegion] = [:]
+    try forEachTable { (region, cluster) in
+      guard isSuspect.mayContain(cluster), places.suspects.contains(cluster) else { return true }
+      if let other = found.updateValue(region, forKey: cluster) {
+        places.overlap = places.overlap ?? overlap(region, other, at: cluster)
+      }
+      return places.overlap == nil
+    }
+    places.suspects.removeAll()
+  }
+
+  private func overlap(
+    _ region: MetadataRegion, _ other: MetadataRegion, at cluster: HostCluster
+  ) -> BlockError {
+    BlockError(
+      .corrupt, "A \(region.rawValue) lies where the \(other.rawValue) is", file: name,
+      offset: geometry.offset(of: cluster))
+  }
+
+  /// Calls `body` with every L2 table and refcount block that the tables name, until it returns
+  /// false.
+  private func forEachTable(
+    _ body: (MetadataRegion, HostCluster) throws(BlockError) -> Bool
+  ) throws(BlockError) {
+    var goesOn = true
+    try l1.forEachEntry(io) { (_, word) throws(BlockError) in
+      let offset = L1Entry(word: word).tableOffset
+      if offset > 0 { goesOn = try body(.l2Table, geometry.cluster(at: offset)) }
+      return goesOn
+    }
+    guard goesOn else { return }
+    try refcountTable.forEachEntry(io) { (_, word) throws(BlockError) in
+      let offset = RefcountTableEntry(word: word).blockOffset
+      return offset == 0 ? true : try body(.refcountBlock, geometry.cluster(at: offset))
+    }
+  }
+
+  /// Whether `run` touches the header, a table, a refcount block or the snapshots' table: places
+  /// where guest data must never be written, whatever an entry or a refcount says.
+  func overlapsMetadata(_ run: ClusterRun) throws(BlockError) -> MetadataRegion? {
+    if let region = fixedMetadata(run) { return region }
+    for index in 0..<run.count where tablePlaces.mayContain(run.first + index) {
+      return try table(in: run)
+    }
+    return nil
+  }
+
+  /// The table or block that lies in `run`; nil where none does. Looks through all entries.
+  private func table(in run: ClusterRun) throws(BlockError) -> MetadataRegion? {
+    var found: MetadataRegion?
+    try forEachTable { (region, cluster) in
+      if cluster >= run.first, cluster < run.end { found = region }
+      return found == nil
+    }
+    return found
+  }
+
+  /// What of the header, the L1 table, the refcount table and the snapshots' table `run` touches.
+  func fixedMetadata(_ run: ClusterRun) -> MetadataRegion? {
+    let bytes = geometry.bytes(of: run.first, count: run.count)
+    if run.first.index == 0 { return .header }
+    if bytes.overlaps(ByteRange(at: header.l1Offset, length: header.l1Bytes)) { return .l1Table }
+    let refcountTableRange = ByteRange(
+      at: header.refcountTableOffset, length: header.refcountTableBytes)
+    if bytes.overlaps(refcountTableRange) { return .refcountTable }
+    if header.snapshotCount > 0, bytes.contains(header.snapshotsOffset) { return .snapshotTable }
+    return nil
+  }
+}
+
+/// Where tables lie, as far as they have been looked through.
+///
+/// Isolation: value.
+private struct TablePlaces {
+  var filter: TableFilter
+  /// Clusters in which the filter saw a table before another was noted there.
+  var suspects: Set<HostCluster> = []
+  /// Two tables in one place.
+  var overlap: BlockError?
+  /// An entry that names no refcount block.
+  var fault: BlockError?
+
+  /// Suspects that are looked into at once: few enough to hold, and many enough that an image with
+  /// four million tables is read a few times only.
+  static let mostSuspects = 16_384
+
+  init(capacity: Int) { filter = TableFilter(capacity: capacity) }
+
+  /// Whether looking on would change nothing: the filter is too small.
+  var isDecided: Bool { filter.isCrowded }
+}

@@ -1,0 +1,124 @@
+import BlockCore
+import BlockIO
+import ImageFormats
+import TestSupport
+import Testing
+
+/// Entries and refcounts that contradict each other are found out by the write that would otherwise
+/// destroy data.
+@Suite("contradictions met by a write")
+struct VettingTests {
+  private static let copied: UInt64 = 1 << 63
+
+  private func dataCluster(_ image: HostileImage, _ index: Int) -> Int {
+    Int(image.word(at: image.l2Entry(index)) & 0x00ff_ffff_ffff_fe00)
+  }
+
+  /// Opens the image, runs `body`, which must fail as corrupt, and expects that the image is marked
+  /// and that no byte but the mark has changed.
+  private func expectFoundOut(
+    _ image: HostileImage, _ comment: Comment, _ body: (ImageUnderTest) throws -> Void
+  ) throws {
+    let storage = try image.storage()
+    let test = try ImageUnderTest(
+      on: storage, through: storage, model: [UInt8](repeating: 0, count: 1 << 20), backing: nil)
+    #expect(!test.image.isDamaged)
+    let error = #expect(throws: BlockError.self, comment) { try body(test) }
+    #expect(error?.code == .corrupt, comment)
+    #expect(test.image.isDamaged, comment)
+    let stored = try HostileImage(storage.bytes())
+    #expect(stored.word(at: 72) & 2 != 0, comment)
+    let all = ByteRange(from: 80, to: image.bytes.count)
+    #expect(try storage.bytes().isSame(as: image.bytes, in: all), comment)
+    let second = #expect(throws: BlockError.self) { try test.write([1], at: 900_000) }
+    #expect(second?.code == .corrupt, comment)
+  }
+
+  @Test("a data cluster that two entries call their own is not written", arguments: [1, 2])
+  func shared(refcount: UInt16) throws {
+    var image = try HostileImage()
+    image.put64(image.word(at: image.l2Entry(0)), at: image.l2Entry(1))
+    image.put(refcount, at: image.refcountBlockOffset + 2 * (dataCluster(image, 0) / 4096))
+    for entry in 0...1 {
+      try expectFoundOut(image, "entry \(entry)") { try $0.write([1, 2, 3], at: entry * 4096 + 5) }
+    }
+  }
+
+  @Test("data whose refcount is 0 is neither written in place nor given to others")
+  func refcountZero() throws {
+    var image = try HostileImage()
+    image.put(UInt16(0), at: image.refcountBlockOffset + 2 * (dataCluster(image, 0) / 4096))
+    try expectFoundOut(image, "in place") { try $0.write([1, 2, 3], at: 5) }
+
+    let storage = try image.storage()
+    let test = try ImageUnderTest(
+      on: storage, through: storage, model: [UInt8](repeating: 0, count: 1 << 20), backing: nil)
+    let error = #expect(throws: BlockError.self) {
+      try test.write([UInt8](repeating: 9, count: 4096), at: 500_000)
+    }
+    #expect(error?.code == .corrupt)
+    #expect(error?.message.contains("counts as free") == true)
+    let place = dataCluster(image, 0)
+    #expect(
+      try storage.bytes().isSame(as: image.bytes, in: ByteRange(at: place, length: 4096)))
+  }
+
+  @Test("an L1 entry that is COPIED without a table is refused, not read as nothing")
+  func copiedNothing() throws {
+    var image = try HostileImage()
+    image.put64(Self.copied, at: image.l1Offset)
+    let storage = try image.storage()
+    let test = try ImageUnderTest(
+      on: storage, through: storage, model: [UInt8](repeating: 0, count: 1 << 20), backing: nil)
+    for body in [
+      { _ = try test.view(ByteRange(at: 0, length: 512)) }, { try test.write([1], at: 0) },
+    ] as [() throws -> Void] {
+      let error = #expect(throws: BlockError.self) { try body() }
+      #expect(error?.code == .corrupt)
+    }
+    #expect(try storage.bytes().isSame(as: image.bytes))
+  }
+
+  @Test("a compressed cluster at the end of the file, or past it, is refused")
+  func compressedAtEnd() throws {
+    let base = try HostileImage()
+    for past in [0, 1, 511, 4096] {
+      var image = base
+      image.put64(1 << 62 | UInt64(image.bytes.count + past), at: image.l2Entry(0))
+      let storage = try image.storage()
+      let reader = try ImageUnderTest(
+        on: storage, through: storage, model: [], backing: nil, readOnly: true)
+      let error = #expect(throws: BlockError.self) {
+        try reader.view(ByteRange(at: 0, length: 512))
+      }
+      #expect(error?.code == .corrupt, "\(past)")
+    }
+    var image = base
+    image.put64(1 << 62 | UInt64(image.bytes.count - 1), at: image.l2Entry(0))
+    let reader = try ImageUnderTest(image.bytes, model: [], readOnly: true)
+    let error = #expect(throws: BlockError.self) { try reader.view(ByteRange(at: 0, length: 512)) }
+    #expect(error?.code == .corrupt)
+  }
+
+  @Test("the last free clusters of a device are used, though fewer than one write asks for")
+  func lastClustersOfDevice() throws {
+    let size = 40 * 4096
+    let storage = MemoryStorage(
+      size: size, name: "device", traits: StorageTraits(isDevice: true))
+    var options = Qcow2CreateOptions(size: 1 << 20)
+    options.clusterSize = 4096
+    try Qcow2Create.create(options, on: storage)
+    let image = try Qcow2Image.open(on: storage, readOnly: false)
+    // Header, refcount table, block, L1 and L2 table take five; one write wants a hundred.
+    let bytes = [UInt8](repeating: 7, count: 100 * 4096)
+    let error = #expect(throws: BlockError.self) {
+      try bytes.withBytes { (source) throws(BlockError) in
+        try image.write(source, at: 0, over: nil)
+      }
+    }
+    #expect(error?.code == .noSpace)
+    let runs = try image.mappings(in: ByteRange(at: 0, length: 1 << 20), limit: 10)
+    #expect(runs.first?.range.length == 35 * 4096)
+    #expect(!image.isDamaged)
+  }
+}
