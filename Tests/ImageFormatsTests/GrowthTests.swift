@@ -65,6 +65,18 @@ struct GrowthTests {
     #expect(try test.view(ByteRange(at: 200 << 20 - 3, length: 3)) == [4, 5, 6])
   }
 
+  @Test("a version 2 disk that grows over a longer backing file stores zeros only where it shows")
+  func zerosOverBacking() throws {
+    var options = options(65_536)
+    options.version = 2
+    options.backing = BackingLink(name: "base", format: "raw")
+    let test = try ImageUnderTest(options, backing: [UInt8](repeating: 7, count: 3 * 65_536))
+    try test.resize(to: 64 << 20)
+    #expect(try test.view().isSame(as: test.model))
+    #expect(try test.storage.size() < 16 * 65_536)
+    try test.judge(directory)
+  }
+
   @Test("an L1 table grows from one cluster to two: 1 GiB to 5 TiB with 64 KiB clusters")
   func terabytes() throws {
     let storage = MemoryStorage(name: "image")

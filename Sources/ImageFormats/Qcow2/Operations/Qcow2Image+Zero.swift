@@ -43,20 +43,33 @@ extension Qcow2Image {
     _ range: ByteRange, deallocate: Bool, over backing: (any BackingView)?
   ) throws(BlockError) {
     try forEachRun(in: range) { (run) throws(BlockError) in
-      let showsThrough = if let backing { try !backing.readsZero(run.range) } else { false }
-      switch run.content {
-      case .unallocated where !showsThrough: return
-      case .zero(nil): return
-      case .zero where !deallocate: return
-      default: break
+      try zeroRun(run, deallocate: deallocate, over: backing)
+    }
+  }
+
+  private func zeroRun(
+    _ run: ImageMapping, deallocate: Bool, over backing: (any BackingView)?
+  ) throws(BlockError) {
+    let showsThrough = if let backing { try !backing.readsZero(run.range) } else { false }
+    switch run.content {
+    case .unallocated where !showsThrough: return
+    case .zero(nil): return
+    case .zero where !deallocate: return
+    default: break
+    }
+    if hasZeroFlag {
+      try flagZero(run.range, deallocate: deallocate)
+    } else if showsThrough, run.range.length > clusterSize {
+      // Bytes are stored only over those clusters in which something shows.
+      let half = (run.range.length / 2).roundedUp(to: clusterSize)
+      for part in [run.range.prefix(half), run.range.dropping(half)] {
+        try zeroRun(
+          ImageMapping(range: part, content: run.content), deallocate: deallocate, over: backing)
       }
-      if hasZeroFlag {
-        try flagZero(run.range, deallocate: deallocate)
-      } else if showsThrough || !deallocate {
-        try writeZeroBytes(run.range, over: backing)
-      } else {
-        try replaceEntries(run.range, .empty)
-      }
+    } else if showsThrough || !deallocate {
+      try writeZeroBytes(run.range, over: backing)
+    } else {
+      try replaceEntries(run.range, .empty)
     }
   }
 
