@@ -52,7 +52,8 @@ extension Qcow2State {
     let plan = try planLargerRefcountTable(toHold: index)
     if let region = try overlapsMetadata(plan.run) {
       throw markCorrupt(
-        "The \(region.rawValue) has no refcount", at: geometry.offset(of: plan.run.first))
+        "The \(region.rawValue) in clusters from \(plan.run.first.index) on has no refcount",
+        at: geometry.offset(of: plan.run.first))
     }
     try zeroTable(plan.run, .refcountTable)
     let offset = geometry.offset(of: plan.run.first)

@@ -99,15 +99,21 @@ struct Qcow2Check: ~Copyable {
   /// Reads into the buffer; what lies past the file's end is zeros.
   func read(_ offset: Int, count: Int) throws(BlockError) {
     try buffer.withMutableBytes(0..<count) { (bytes) throws(BlockError) in
-      _ = try io.storage.read(into: &bytes, at: offset)
+      try read(into: &bytes, at: offset)
     }
+  }
+
+  /// A refcount block may be said to lie anywhere below 2^63, where no file reaches.
+  private func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) {
+    if offset > Int.max - bytes.byteCount { return bytes.zero() }
+    _ = try io.storage.read(into: &bytes, at: offset)
   }
 
   /// `count` words of a table; what lies past the file's end is zeros.
   func words(at offset: Int, count: Int) throws(BlockError) -> [UInt64] {
     var bytes = [UInt8](repeating: 0, count: count * 8)
     return try bytes.withMutableBytes { (target) throws(BlockError) in
-      _ = try io.storage.read(into: &target, at: offset)
+      try read(into: &target, at: offset)
       return (0..<count).map { target.bigEndian(at: $0 * 8) }
     }
   }

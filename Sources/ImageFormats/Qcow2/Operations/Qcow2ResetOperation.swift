@@ -140,7 +140,8 @@ extension Qcow2State {
     let run = ClusterRun(first: layout.start, count: layout.count)
     guard let region = try overlapsMetadata(run) else { return layout }
     throw markCorrupt(
-      "The \(region.rawValue) counts as free", at: geometry.offset(of: layout.start))
+      "The \(region.rawValue) in clusters from \(layout.start.index) on counts as free",
+      at: geometry.offset(of: layout.start))
   }
 
   /// Writes empty tables as `layout` says and switches the header to them.
