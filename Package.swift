@@ -115,12 +115,31 @@ let package = Package(
     .executableTarget(
       name: "qblock-crash", dependencies: ["CrashSimulation", "TestSupport", "ImageFormats"],
       path: "Tests/CrashReport", swiftSettings: base),
+    .target(
+      name: "ImageTrials",
+      dependencies: [
+        "TestSupport", "BlockCore", "BlockIO", "ImageFormats", "QMPClient", "QMP", "JSONValue",
+      ],
+      path: "Tests/ImageTrials", swiftSettings: base),
+    .executableTarget(
+      name: "qblock-trials", dependencies: ["ImageTrials", "TestSupport"],
+      path: "Tests/TrialReport", swiftSettings: base),
+    // libFuzzer's driver where `scripts/fuzz` links it; without it the program only replays inputs.
+    .target(name: "CFuzzer", path: "Tests/CFuzzer"),
+    .executableTarget(
+      name: "qblock-fuzz",
+      dependencies: [
+        "CFuzzer", "ImageTrials", "TestSupport", "BlockCore", "ImageFormats", "JSONValue", "QMP",
+      ],
+      path: "Tests/Fuzz", swiftSettings: base),
     tests("BlockCoreTests", ["BlockCore"]),
     tests("BlockRuntimeTests", ["BlockRuntime", "BlockCore"]),
     tests("BlockIOTests", ["BlockIO", "BlockCore", "CLinux"]),
     tests("JSONValueTests", ["JSONValue"]),
     tests("SocketIOTests", ["SocketIO", "BlockRuntime", "BlockCore"]),
-    tests("ImageFormatsTests", ["ImageFormats", "BlockIO", "BlockCore", "CCompression"]),
+    tests(
+      "ImageFormatsTests",
+      ["ImageFormats", "BlockIO", "BlockCore", "CCompression", "ImageTrials"]),
     tests("QMPTests", ["QMP", "JSONValue"]),
     tests("QMPClientTests", ["QMPClient", "QMP", "JSONValue", "SocketIO", "BlockRuntime"]),
     tests(

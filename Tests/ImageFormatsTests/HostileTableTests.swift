@@ -1,87 +1,20 @@
 import BlockCore
 import BlockIO
 import ImageFormats
+import ImageTrials
 import TestSupport
 import Testing
 
 /// L1, L2 and refcount entries that lie.
 @Suite("hostile tables")
 struct HostileTableTests {
-  /// What a request on guest cluster 0 gives.
-  enum Outcome {
-    /// Refused as corrupt.
-    case corrupt
-    /// Refused as corrupt, and the image is marked so before anything is destroyed.
-    case marksCorrupt
-    case works
-  }
-
-  struct Row: CustomTestStringConvertible, Sendable {
-    let testDescription: String
-    var version = 3
-    let read: Outcome
-    let write: Outcome
-    let change: @Sendable (inout HostileImage) -> Void
-
-    init(
-      _ name: String, version: Int = 3, read: Outcome = .corrupt, write: Outcome = .corrupt,
-      _ change: @escaping @Sendable (inout HostileImage) -> Void
-    ) {
-      testDescription = name
-      self.version = version
-      self.read = read
-      self.write = write
-      self.change = change
+  /// Rows about what a request on guest cluster 0 gives.
+  static let rows = HostileRow.all.filter { row in
+    switch row.outcome {
+    case .requests, .unreadable: true
+    default: false
     }
   }
-
-  private static let copied: UInt64 = 1 << 63
-
-  static let l1: [Row] = [
-    Row("an L1 entry inside the header's cluster") { $0.put64(copied | 512, at: $0.l1Offset) },
-    Row("an unaligned L1 entry") { $0.flip(bit: 9, ofWordAt: $0.l1Offset) },
-    Row("an L1 entry past the end of the file") { $0.put64(copied | 1 << 40, at: $0.l1Offset) },
-    Row("an L1 entry with reserved bits") { $0.flip(bit: 60, ofWordAt: $0.l1Offset) },
-    Row("a file cut off inside the L2 table") {
-      $0.bytes.removeLast($0.bytes.count - $0.l2Offset - 100)
-    },
-  ]
-
-  static let l2: [Row] = [
-    Row("an L2 entry with reserved bits") { $0.flip(bit: 60, ofWordAt: $0.l2Entry(0)) },
-    Row("an unaligned L2 entry") { $0.flip(bit: 9, ofWordAt: $0.l2Entry(0)) },
-    Row("an L2 entry past the end of the file") { $0.put64(copied | 1 << 40, at: $0.l2Entry(0)) },
-    Row("the zero flag in version 2", version: 2) { $0.flip(bit: 0, ofWordAt: $0.l2Entry(0)) },
-    Row("compressed at offset 0") { $0.put64(1 << 62, at: $0.l2Entry(0)) },
-    Row("compressed in the header") { $0.put64(1 << 62 | 512, at: $0.l2Entry(0)) },
-    Row("compressed past the end of the file") {
-      $0.put64(1 << 62 | 1 << 40, at: $0.l2Entry(0))
-    },
-    Row("compressed and COPIED") { $0.put64(3 << 62 | 4096, at: $0.l2Entry(0)) },
-  ]
-
-  static let overlaps: [Row] =
-    [true, false].flatMap { (isCopied: Bool) in
-      let flag = isCopied ? copied : 0
-      let suffix = isCopied ? ", COPIED" : ""
-      return [
-        Row("an L2 entry that names the L1 table" + suffix, read: .works, write: .marksCorrupt) {
-          $0.put64(flag | UInt64($0.l1Offset), at: $0.l2Entry(0))
-        },
-        Row("an L2 entry that names an L2 table" + suffix, read: .works, write: .marksCorrupt) {
-          $0.put64(flag | UInt64($0.l2Offset), at: $0.l2Entry(0))
-        },
-        Row("an L2 entry that names a refcount block" + suffix, read: .works, write: .marksCorrupt)
-        {
-          $0.put64(flag | UInt64($0.refcountBlockOffset), at: $0.l2Entry(0))
-        },
-        Row(
-          "an L2 entry that names the refcount table" + suffix, read: .works, write: .marksCorrupt
-        ) {
-          $0.put64(flag | UInt64($0.refcountTableOffset), at: $0.l2Entry(0))
-        },
-      ]
-    }
 
   private func run(_ body: () throws -> Void) throws -> BlockError? {
     do {
@@ -97,24 +30,39 @@ struct HostileTableTests {
     try HostileImage(storage.bytes()).word(at: 72) & 2 != 0
   }
 
-  @Test("a request that meets the lie fails, and destroys nothing", arguments: l1 + l2 + overlaps)
-  func requests(row: Row) throws {
-    var image = try HostileImage(version: row.version)
-    row.change(&image)
+  private typealias Request = (
+    name: String, outcome: HostileRow.Request, run: (ImageUnderTest) throws -> Void
+  )
+
+  /// Requests on guest cluster 0, and what each gives.
+  private func requests(_ row: HostileRow) -> [Request] {
+    let (read, write): (HostileRow.Request, HostileRow.Request) =
+      if case .requests(let read, let write) = row.outcome { (read, write) } else {
+        (.corrupt, .corrupt)
+      }
+    let cluster = ByteRange(at: 0, length: 4096)
+    var requests: [Request] = [
+      ("read", read, { _ = try $0.view(cluster) }),
+      ("write", write, { try $0.write([1, 2, 3], at: 100) }),
+    ]
+    // What replaces the cluster need not read it.
+    let anew: HostileRow.Request = if case .unreadable = row.outcome { .works } else { write }
+    requests += [
+      ("whole write", anew, { try $0.write([UInt8](repeating: 1, count: 4096), at: 0) }),
+      ("zeros", anew, { try $0.writeZeroes(cluster, deallocate: true) }),
+      ("discard", anew, { try $0.image.discard(cluster, .fallsThrough) }),
+      ("emptying", anew, { try $0.makeEmpty(.discard) }),
+    ]
+    return requests
+  }
+
+  @Test("a request that meets the lie fails, and destroys nothing", arguments: rows)
+  func requests(row: HostileRow) throws {
+    let image = try row.make().image
     // Metadata that no request may touch: header (but for the corrupt bit), tables, block, L1.
     let metadata = ByteRange(from: 80, to: image.l1Offset + image.clusterSize)
     let model = [UInt8](repeating: 0, count: 1 << 20)
-    typealias Request = (name: String, outcome: Outcome, run: (ImageUnderTest) throws -> Void)
-    let cluster = ByteRange(at: 0, length: 4096)
-    let requests: [Request] = [
-      ("read", row.read, { _ = try $0.view(cluster) }),
-      ("write", row.write, { try $0.write([1, 2, 3], at: 100) }),
-      ("whole write", row.write, { try $0.write([UInt8](repeating: 1, count: 4096), at: 0) }),
-      ("zeros", row.write, { try $0.writeZeroes(cluster, deallocate: true) }),
-      ("discard", row.write, { try $0.image.discard(cluster, .fallsThrough) }),
-      ("emptying", row.write, { try $0.makeEmpty(.discard) }),
-    ]
-    for request in requests {
+    for request in requests(row) {
       let storage = try image.storage()
       let test = try ImageUnderTest(on: storage, through: storage, model: model, backing: nil)
       let error = try run { try request.run(test) }
@@ -135,23 +83,6 @@ struct HostileTableTests {
     }
   }
 
-  @Test("a refcount table that lies makes the image read-only")
-  func refcountTable() throws {
-    let base = try HostileImage()
-    let entries: [UInt64] = [
-      1, 512, UInt64(base.refcountBlockOffset) | 256, 1 << 40, .max, 1 << 63,
-      UInt64(base.refcountTableOffset), UInt64(base.l1Offset), UInt64(base.l2Offset),
-    ]
-    for entry in entries {
-      var image = base
-      image.put64(entry, at: image.refcountTableOffset)
-      try expectReadOnly(image, "0x\(String(entry, radix: 16))")
-    }
-    var image = base
-    image.put64(UInt64(image.refcountBlockOffset), at: image.refcountTableOffset + 8)
-    try expectReadOnly(image, "twice")
-  }
-
   @Test("an L1 entry that names other metadata makes the image read-only")
   func sharedTables() throws {
     let base = try HostileImage(size: 8 << 20)
@@ -160,12 +91,12 @@ struct HostileTableTests {
     ]
     for place in places {
       var image = base
-      image.put64(Self.copied | UInt64(place), at: image.l1Offset + 8)
+      image.put64((1 << 63) | UInt64(place), at: image.l1Offset + 8)
       try expectReadOnly(image, "\(place)")
     }
     for place in places.prefix(2) {
       var image = base
-      image.put64(Self.copied | UInt64(place), at: image.l1Offset)
+      image.put64((1 << 63) | UInt64(place), at: image.l1Offset)
       let test = try ImageUnderTest(image.bytes, model: [], readOnly: true)
       let error = try run { _ = try test.view(ByteRange(at: 0, length: 512)) }
       #expect(error?.code == .corrupt)

@@ -1,13 +1,10 @@
-import BlockCore
+package import BlockCore
 import BlockIO
 import Foundation
-import ImageFormats
-import TestSupport
-import Testing
 
 extension MemoryStorage {
   /// All bytes, a page at a time.
-  func bytes() throws -> [UInt8] {
+  package func bytes() throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: try size())
     _ = try bytes.withMutableBytes { (target) throws(BlockError) in
       try read(into: &target, at: 0)
@@ -25,12 +22,12 @@ extension MemoryStorage {
   }
 
   /// Changes bytes behind the back of whoever has the image open.
-  func poke(_ bytes: [UInt8], at offset: Int) throws {
+  package func poke(_ bytes: [UInt8], at offset: Int) throws {
     try bytes.withBytes { (source) throws(BlockError) in try write(source, at: offset) }
   }
 
   /// Writes all bytes to the file `path`; holes stay holes.
-  func save(to path: String) throws {
+  package func save(to path: String) throws {
     let file = try HostFile.create(try FileName(path), .init(locking: .off))
     try file.truncate(to: 0)
     var rest = ByteRange(at: 0, length: try size())
@@ -50,23 +47,11 @@ extension MemoryStorage {
     }
     try file.close()
   }
-
-  /// Lets `qemu-img` check the image as it is.
-  func check(
-    _ directory: TemporaryDirectory, allowLeaks: Bool = false, _ comment: Comment? = nil,
-    at location: SourceLocation = #_sourceLocation
-  ) throws {
-    try save(to: directory.file("image.qcow2"))
-    let check = try QemuTools.img("check", "-f", "qcow2", directory.file("image.qcow2"))
-    #expect(
-      check.status == 0 || (allowLeaks && check.status == 3),
-      "\(comment?.description ?? "") \(check.output)", sourceLocation: location)
-  }
 }
 
 extension [UInt8] {
   /// Copies `bytes` to `offset`, as fast in a debug build as in any.
-  mutating func put(_ bytes: [UInt8], at offset: Int) {
+  package mutating func put(_ bytes: [UInt8], at offset: Int) {
     precondition(offset >= 0 && offset + bytes.count <= count)
     if bytes.isEmpty { return }
     withUnsafeMutableBytes { target in
@@ -77,7 +62,7 @@ extension [UInt8] {
   }
 
   /// Sets the bytes of `range` to zero.
-  mutating func zero(_ range: ByteRange) {
+  package mutating func zero(_ range: ByteRange) {
     precondition(range.upper <= count)
     if range.isEmpty { return }
     withUnsafeMutableBytes { bytes in
@@ -87,7 +72,7 @@ extension [UInt8] {
   }
 
   /// Whether the bytes of `range` are the same in both.
-  func isSame(as other: [UInt8], in range: ByteRange) -> Bool {
+  package func isSame(as other: [UInt8], in range: ByteRange) -> Bool {
     guard range.upper <= count, range.upper <= other.count else { return false }
     if range.isEmpty { return true }
     return withUnsafeBytes { a in
@@ -100,12 +85,12 @@ extension [UInt8] {
   }
 
   /// Whether all bytes are the same.
-  func isSame(as other: [UInt8]) -> Bool {
+  package func isSame(as other: [UInt8]) -> Bool {
     count == other.count && isSame(as: other, in: ByteRange(at: 0, length: count))
   }
 
   /// A number that tells different bytes apart, within one process.
-  var digest: Int {
+  package var digest: Int {
     var hasher = Hasher()
     withUnsafeBytes { hasher.combine(bytes: $0) }
     return hasher.finalize()

@@ -1,0 +1,140 @@
+import BlockCore
+import ImageFormats
+import ImageTrials
+import JSONValue
+import QMP
+import TestSupport
+
+/// What is fuzzed. An input is right when it gives an answer or a typed error; what is wrong ends
+/// the process.
+///
+/// Isolation: value; everything happens in memory.
+enum FuzzTarget: String, CaseIterable {
+  /// A file is opened as a qcow2 image, for reading and for writing.
+  case header
+  /// A file is opened as an image, and everything is done to it.
+  case tables
+  /// Bytes are read as a compressed cluster.
+  case compressed
+  /// A text is read as JSON.
+  case json
+  /// A stream is cut into messages, and these read as commands.
+  case framing
+
+  /// Takes one input.
+  func take(_ bytes: [UInt8]) {
+    switch self {
+    case .header: header(bytes)
+    case .tables:
+      for verb in ImageVerb.allCases {
+        attempt { () throws(BlockError) in try verb.run(on: bytes) }
+      }
+    case .compressed: compressed(bytes)
+    case .json: json(bytes)
+    case .framing: framing(bytes)
+    }
+  }
+
+  /// Inputs to begin with.
+  func seeds() throws -> [[UInt8]] {
+    switch self {
+    case .header, .tables: try SeedImages.all().map(\.bytes)
+    case .compressed:
+      [
+        [0] + PackedBytes.deflate(9, count: 512), [1] + PackedBytes.zstd(9, count: 512),
+        [1] + PackedBytes.zstd(9, count: 512, window: 0x10),
+      ]
+    case .json: FuzzTarget.texts.map { Array($0.utf8) }
+    case .framing: FuzzTarget.texts.map { [3] + Array("\($0)\n{\"execute\": \"quit\"}".utf8) }
+    }
+  }
+
+  private static let texts = [
+    #"{"execute": "block-commit", "arguments": {"device": "d", "speed": 5}, "id": [null, -0.5]}"#,
+    #"{"execute": "blockdev-add", "arguments": {"driver": "qcow2", "node-name": "n", "#
+      + #""file": {"driver": "file", "filename": "/x"}, "backing": null}}"#,
+    #"[[], {}, [{"\ud83d\ude00\n": true, "b": false}], 18446744073709551615]"#,
+    "-9223372036854775808",
+    #"{"execute": "job-wait", "arguments": {"id": "é😀", "until": "ready"}}"#,
+  ]
+
+  private func attempt(_ body: () throws(BlockError) -> Void) {
+    do throws(BlockError) {
+      try body()
+    } catch {
+      precondition(!error.message.isEmpty, "an error says something")
+    }
+  }
+
+  private func header(_ bytes: [UInt8]) {
+    for readOnly in [true, false] {
+      attempt { () throws(BlockError) in
+        let storage = try MemoryStorage(bytes, name: "image")
+        let image = try Qcow2Image.open(on: storage, readOnly: readOnly, dropBitmaps: true)
+        precondition(image.virtualSize >= 0 && image.virtualSize <= Limits.diskBytes)
+        _ = try image.info()
+      }
+    }
+  }
+
+  /// The images whose cluster 0 the input becomes.
+  private static let packed = [false, true].map { zstd in try? SeedImages.packed(zstd: zstd) }
+
+  private func compressed(_ bytes: [UInt8]) {
+    guard bytes.count > 1, var image = FuzzTarget.packed[Int(bytes[0]) % 2] else { return }
+    // The sector count of clusters of 512 bytes says two sectors at most.
+    image.compress(0, as: Array(bytes.dropFirst().prefix(1024)))
+    attempt { () throws(BlockError) in
+      let storage = try MemoryStorage(image.bytes, name: "image")
+      let opened = try Qcow2Image.open(on: storage, readOnly: true)
+      var cluster = [UInt8](repeating: 0, count: 512)
+      try cluster.withMutableBytes { (target) throws(BlockError) in
+        try opened.read(into: &target, at: 0)
+      }
+    }
+  }
+
+  private func json(_ bytes: [UInt8]) {
+    do throws(JSONSyntaxError) {
+      let value = try JSONValue.parse(bytes)
+      let again = try JSONValue.parse(value.utf8)
+      precondition(again == value, "a value survives writing")
+    } catch {
+      precondition(error != .refused, "json-c takes what the scanner takes")
+    }
+  }
+
+  /// The first byte says into which pieces the stream is cut: that must not matter.
+  private func framing(_ bytes: [UInt8]) {
+    guard let first = bytes.first else { return }
+    let stream = bytes.dropFirst()
+    let whole = frames(stream, pieces: max(stream.count, 1))
+    let cut = frames(stream, pieces: Int(first % 16) + 1)
+    precondition(whole == cut, "where a stream is cut does not matter")
+    for case .message(let message) in whole {
+      guard let request = try? QMPRequest(message),
+        let command = CommandCatalog.all.first(where: { $0.name == request.execute })
+      else { continue }
+      decode(command, request.arguments)
+    }
+  }
+
+  private func frames(_ stream: ArraySlice<UInt8>, pieces: Int) -> [MessageFramer.Frame] {
+    var framer = MessageFramer()
+    var frames: [MessageFramer.Frame] = []
+    var rest = stream
+    while !rest.isEmpty {
+      framer.receive(rest.prefix(pieces))
+      rest = rest.dropFirst(pieces)
+      while let frame = framer.next() { frames.append(frame) }
+    }
+    return frames
+  }
+
+  /// What is understood means the same when it is written and read again.
+  private func decode<Command: QMPCommand>(_ type: Command.Type, _ arguments: JSONObject) {
+    guard let command = try? Command(arguments: arguments) else { return }
+    let again = try? Command(arguments: command.object)
+    precondition(again?.object == command.object, "a command survives writing")
+  }
+}
