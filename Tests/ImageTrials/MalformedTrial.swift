@@ -67,15 +67,24 @@ package final class MalformedTrial {
 
   /// Ends the daemon, and looks whether the canary lives.
   package func finish() throws {
-    if daemon.stop() != 0 { figures.complaints.append("qblockd ended badly: \(daemon.output)") }
+    stopDaemon()
     if try directory.read("canary") != canary {
       figures.complaints.append("the canary has changed")
     }
   }
 
+  private func stopDaemon() {
+    if daemon.stop() != 0 { figures.complaints.append("qblockd ended badly: \(daemon.output)") }
+  }
+
   private func run(_ trial: MalformedCase) throws {
     let files = try trial.make()
     figures.images += 1
+    if measures {
+      // Memory that one image took stays with the process, and would count for the next.
+      stopDaemon()
+      daemon = try MalformedTrial.start(root)
+    }
     for verb in ImageVerb.allCases {
       var run = try run(verb, files)
       // On a busy machine a run may wait for its turn: the engine is slow if it is slow each time.

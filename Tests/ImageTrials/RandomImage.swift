@@ -220,7 +220,10 @@ struct RandomImage {
     let file = try HostFile.open(path, HostFileOptions(isReadOnly: true))
     let image = try Qcow2Image.open(on: file, readOnly: true)
     let layers = [image] + (try RandomImage.layers(under: base, baseFormat) ?? [])
-    let bytes = try LayeredView(layers[...]).bytes(upTo: image.virtualSize)
+    var bytes = [UInt8](repeating: 0xee, count: image.virtualSize)
+    try bytes.withMutableBytes { (target) throws(BlockError) in
+      try LayeredView(layers[...]).read(into: &target, at: 0)
+    }
     try file.close()
     return bytes
   }
