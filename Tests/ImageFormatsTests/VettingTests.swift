@@ -1,6 +1,7 @@
 import BlockCore
 import BlockIO
 import ImageFormats
+import ImageTrials
 import TestSupport
 import Testing
 

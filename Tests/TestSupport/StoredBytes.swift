@@ -13,7 +13,7 @@ extension MemoryStorage {
   }
 
   /// The first bytes.
-  func start(_ count: Int) throws -> [UInt8] {
+  package func start(_ count: Int) throws -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
     _ = try bytes.withMutableBytes { (target) throws(BlockError) in
       try read(into: &target, at: 0)

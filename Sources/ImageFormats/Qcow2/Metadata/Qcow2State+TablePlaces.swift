@@ -79,9 +79,10 @@ extension Qcow2State {
   private func overlap(
     _ region: MetadataRegion, _ other: MetadataRegion, at cluster: HostCluster
   ) -> BlockError {
-    BlockError(
-      .corrupt, "A \(region.rawValue) lies where the \(other.rawValue) is", file: name,
-      offset: geometry.offset(of: cluster))
+    let offset = geometry.offset(of: cluster)
+    return BlockError(
+      .corrupt, "A \(region.rawValue) lies at byte \(offset), where the \(other.rawValue) is",
+      file: name, offset: offset)
   }
 
   /// Calls `body` with every L2 table and refcount block that the tables name, until it returns
