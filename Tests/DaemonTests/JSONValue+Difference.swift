@@ -8,7 +8,8 @@ extension JSONValue {
   ]
 
   /// Where `other` is not as this example; nil where it is. The same members in any order, the
-  /// same elements, strings, booleans and numbers; of numbers that vary only the type counts.
+  /// same elements, strings, booleans and numbers; of numbers that vary only the type counts. An
+  /// array whose last element is "..." stands for one that goes on.
   func difference(from other: JSONValue, at path: String = "") -> String? {
     switch (self, other) {
     case (.object(let expected), .object(let actual)):
@@ -28,6 +29,12 @@ extension JSONValue {
       }
       return nil
     case (.array(let expected), .array(let actual)):
+      if expected.last == "..." {
+        guard actual.count >= expected.count else { return "\(path): \(actual.count) elements" }
+        let shown = expected.count - 1
+        return JSONValue.array(Array(expected.prefix(shown)))
+          .difference(from: .array(Array(actual.prefix(shown))), at: path)
+      }
       guard expected.count == actual.count else { return "\(path): \(actual.count) elements" }
       for (index, (element, value)) in zip(expected, actual).enumerated() {
         if let found = element.difference(from: value, at: "\(path)[\(index)]") { return found }

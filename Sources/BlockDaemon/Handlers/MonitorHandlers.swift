@@ -6,6 +6,7 @@ extension CommandDispatcher {
   func addMonitorHandlers(stop: @escaping @ControlPlane () -> Void) {
     on(QueryVersion.self) { (_) async throws(QMPError) in VersionInfo.ours }
     on(QueryCommands.self) { (_) async throws(QMPError) in CommandCatalog.infos }
+    on(QueryQMPSchema.self) { (_) async throws(QMPError) in SchemaBuilder.schema }
     on(Quit.self) { (_) async throws(QMPError) in
       stop()
       return EmptyReply()

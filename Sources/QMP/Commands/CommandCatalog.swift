@@ -4,7 +4,8 @@
 package enum CommandCatalog {
   /// The commands' types, one family after the other.
   package static let all: [any QMPCommand.Type] = [
-    QMPCapabilities.self, QueryVersion.self, QueryCommands.self, Quit.self,
+    QMPCapabilities.self, QueryVersion.self, QueryCommands.self, QueryQMPSchema.self,
+    Quit.self,
     BlockdevAdd.self, BlockdevDel.self, BlockdevCreate.self, BlockResize.self,
     QueryNamedBlockNodes.self,
     BlockCommit.self, BlockMakeEmpty.self,

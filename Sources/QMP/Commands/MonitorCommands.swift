@@ -56,6 +56,19 @@ package struct CommandInfo: WireRecord {
   ]
 }
 
+/// Describes what the server can be asked.
+///
+/// Isolation: value.
+package struct QueryQMPSchema: QMPCommand {
+  package typealias Reply = [SchemaInfo]
+
+  package init() {}
+
+  package static let name = "query-qmp-schema"
+  package static let summary = "All commands and events with their types, in QAPI's introspection"
+  package static let members: [WireMember<Self>] = []
+}
+
 /// Ends the server.
 ///
 /// Isolation: value.

@@ -10,6 +10,9 @@ package indirect enum BlockdevReference: WireValue {
   case options(BlockdevOptions)
 
   package static var expectation: String { "BlockdevRef" }
+  package static var shape: WireShape {
+    .alternate([.object(BlockdevOptions.self), String.shape])
+  }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
     switch value {
@@ -37,6 +40,9 @@ package enum BackingReference: WireValue {
   case reference(BlockdevReference)
 
   package static var expectation: String { "BlockdevRefOrNull" }
+  package static var shape: WireShape {
+    .alternate([.object(BlockdevOptions.self), String.shape, .builtin(.null)])
+  }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
     switch value {

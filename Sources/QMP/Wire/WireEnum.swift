@@ -7,6 +7,7 @@ package protocol WireEnum: WireValue, RawRepresentable, CaseIterable where RawVa
 
 extension WireEnum {
   package static var expectation: String { "string" }
+  package static var shape: WireShape { .enumeration(allCases.map(\.rawValue)) }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
     let word = try String(wire: value, at: path)

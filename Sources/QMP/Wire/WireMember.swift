@@ -10,6 +10,8 @@ package struct WireMember<Root: WireRecord>: Sendable {
   package let documentation: String
   /// Whether the member may be absent.
   package let isOptional: Bool
+  /// Whether any value is refused.
+  package private(set) var isRefused = false
   /// The records whose members may stand beside this one, by the word that this one has; empty for
   /// a member that stands for itself.
   package private(set) var branches: [(word: String, record: any WireRecord.Type)] = []
@@ -78,7 +80,7 @@ package struct WireMember<Root: WireRecord>: Sendable {
   package static func unsupported(_ name: String) -> Self {
     Self(
       name: name, documentation: "Not supported: refused with any value", isOptional: true,
-      type: JSONValue.self,
+      isRefused: true, type: JSONValue.self,
       decode: { (decoder, _) throws(QMPError) in try decoder.refuse(name) },
       encode: { _, _ in })
   }
@@ -88,8 +90,8 @@ package struct WireMember<Root: WireRecord>: Sendable {
     to path: any WritableKeyPath<Outer, Root> & Sendable
   ) -> WireMember<Outer> {
     WireMember<Outer>(
-      name: name, documentation: documentation, isOptional: isOptional, branches: branches,
-      type: type,
+      name: name, documentation: documentation, isOptional: isOptional, isRefused: isRefused,
+      branches: branches, type: type,
       decode: { [decode] (decoder, outer) throws(QMPError) in
         try decode(&decoder, &outer[keyPath: path])
       },

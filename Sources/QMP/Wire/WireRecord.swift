@@ -17,6 +17,7 @@ package protocol WireRecord: WireValue {
 
 extension WireRecord {
   package static var expectation: String { "object" }
+  package static var shape: WireShape { .object(Self.self) }
 
   /// A record that `fill` completes.
   package init(_ fill: (inout Self) -> Void) {

@@ -7,6 +7,9 @@ package protocol WireValue: Equatable, Sendable {
   /// What QEMU calls the type in "Invalid parameter type for 'x', expected: …".
   static var expectation: String { get }
 
+  /// What the type looks like in the schema.
+  static var shape: WireShape { get }
+
   /// Reads the value that stands at `path`.
   init(wire value: JSONValue, at path: WirePath) throws(QMPError)
 
@@ -16,6 +19,7 @@ package protocol WireValue: Equatable, Sendable {
 
 extension Bool: WireValue {
   package static var expectation: String { "boolean" }
+  package static var shape: WireShape { .builtin(.boolean) }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
     guard case .bool(let value) = value else {
@@ -29,6 +33,7 @@ extension Bool: WireValue {
 
 extension Int: WireValue {
   package static var expectation: String { "integer" }
+  package static var shape: WireShape { .builtin(.int) }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
     guard case .integer(let value) = value else {
@@ -42,6 +47,7 @@ extension Int: WireValue {
 
 extension String: WireValue {
   package static var expectation: String { "string" }
+  package static var shape: WireShape { .builtin(.string) }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
     guard case .string(let value) = value else {
@@ -55,6 +61,7 @@ extension String: WireValue {
 
 extension Array: WireValue where Element: WireValue {
   package static var expectation: String { "array" }
+  package static var shape: WireShape { .array(of: Element.self) }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
     guard case .array(let elements) = value else {
@@ -72,6 +79,7 @@ extension Array: WireValue where Element: WireValue {
 
 extension JSONValue: WireValue {
   package static var expectation: String { "any" }
+  package static var shape: WireShape { .builtin(.value) }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) { self = value }
 
