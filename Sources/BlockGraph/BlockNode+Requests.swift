@@ -11,22 +11,31 @@ extension BlockNode {
     try check(offset, bytes.byteCount)
     guard bytes.byteCount > 0 else { return }
     let range = ByteRange(at: offset, length: bytes.byteCount)
-    defer { counters.countRead(range.length) }
-    try withRange(range) { (image) throws(BlockError) in
-      if holdsEveryByte { return try image.read(into: &bytes, at: offset) }
-      var rest = range
-      while !rest.isEmpty {
-        for mapping in try checkedMappings(of: image, in: rest, limit: BlockNode.runsPerLookup) {
-          let part = mapping.range.lower - offset..<mapping.range.upper - offset
-          try bytes.withPart(part) { (piece) throws(BlockError) in
-            switch mapping.content {
-            case .data, .compressed: try image.read(into: &piece, at: mapping.range.lower)
-            case .zero: piece.zero()
-            case .unallocated: try beneath(&piece, mapping.range.lower)
-            }
+    try counters.reads.count(range.length) { () throws(BlockError) in
+      try withRange(range) { (image) throws(BlockError) in
+        if holdsEveryByte { return try image.read(into: &bytes, at: offset) }
+        try readLayer(image, range, into: &bytes, beneath: beneath)
+      }
+    }
+  }
+
+  /// The same for an image whose layer may have holes.
+  private func readLayer(
+    _ image: any ImageDriver, _ range: ByteRange, into bytes: inout MutableRawSpan,
+    beneath: (inout MutableRawSpan, Int) throws(BlockError) -> Void
+  ) throws(BlockError) {
+    var rest = range
+    while !rest.isEmpty {
+      for mapping in try checkedMappings(of: image, in: rest, limit: BlockNode.runsPerLookup) {
+        let part = mapping.range.lower - range.lower..<mapping.range.upper - range.lower
+        try bytes.withPart(part) { (piece) throws(BlockError) in
+          switch mapping.content {
+          case .data, .compressed: try image.read(into: &piece, at: mapping.range.lower)
+          case .zero: piece.zero()
+          case .unallocated: try beneath(&piece, mapping.range.lower)
           }
-          rest = rest.dropping(mapping.range.length)
         }
+        rest = rest.dropping(mapping.range.length)
       }
     }
   }
@@ -59,10 +68,9 @@ extension BlockNode {
       return try writeZeroes(
         range, deallocate: options.detectZeroes == .unmap, over: backing)
     }
-    try changing(range, locking: lockRange(range)) { () throws(BlockError) in
+    try counting(counters.writes, range) { () throws(BlockError) in
       try image.write(bytes, at: offset, over: backing)
     }
-    counters.countWrite(range.length)
   }
 
   /// Writes `range`, whose bytes `fill` brings to where they are to lie. Nobody looks at them, so
@@ -72,10 +80,9 @@ extension BlockNode {
   ) throws(BlockError) {
     try check(range.lower, range.length)
     guard !range.isEmpty else { return }
-    try changing(range, locking: lockRange(range)) { () throws(BlockError) in
+    try counting(counters.writes, range) { () throws(BlockError) in
       try image.write(range, over: backing, filling: fill)
     }
-    counters.countWrite(range.length)
   }
 
   /// Calls `body`, which takes the bytes of `range` from the image, while no change touches them.
@@ -84,8 +91,9 @@ extension BlockNode {
     _ range: ByteRange, _ body: (any ImageDriver) throws(BlockError) -> Void
   ) throws(BlockError) {
     try check(range.lower, range.length)
-    defer { counters.countRead(range.length) }
-    try withRange(range, body)
+    try counters.reads.count(range.length) { () throws(BlockError) in
+      try withRange(range, body)
+    }
   }
 
   /// Makes `range` read zero whatever lies underneath; with `deallocate` its space is given back
@@ -95,11 +103,10 @@ extension BlockNode {
   ) throws(BlockError) {
     try check(range.lower, range.length)
     guard !range.isEmpty else { return }
-    try changing(range, locking: lockRange(range)) { () throws(BlockError) in
+    try counting(counters.zeroes, range) { () throws(BlockError) in
       try image.writeZeroes(
         range, deallocate: deallocate && options.discard == .unmap, over: backing)
     }
-    counters.countZeroed(range.length)
   }
 
   /// Drops what the layer holds of `range`. A guest's discard (`readsZero`) does nothing unless the
@@ -107,8 +114,10 @@ extension BlockNode {
   package func discard(_ range: ByteRange, _ mode: DiscardMode) throws(BlockError) {
     try check(range.lower, range.length)
     guard !range.isEmpty, mode == .fallsThrough || options.discard == .unmap else { return }
-    try changing(range, locking: lockRange(range)) { () throws(BlockError) in
-      try image.discard(range, mode)
+    try counters.discards.count(range.length) { () throws(BlockError) in
+      try changing(range, locking: lockRange(range)) { () throws(BlockError) in
+        try image.discard(range, mode)
+      }
     }
   }
 
@@ -116,10 +125,21 @@ extension BlockNode {
   package func flush() throws(BlockError) {
     // What was written before damage was found is made durable.
     guard !image.isReadOnly else { return }
-    try withRange(ByteRange(at: 0, length: 0)) { (image) throws(BlockError) in
-      try image.flush()
+    try counters.flushes.count(0) { () throws(BlockError) in
+      try withRange(ByteRange(at: 0, length: 0)) { (image) throws(BlockError) in
+        try image.flush()
+      }
     }
-    counters.countFlush()
+  }
+
+  /// A write of `range` that `counter` counts.
+  private func counting(
+    _ counter: RequestCounter, _ range: ByteRange, _ write: () throws(BlockError) -> Void
+  ) throws(BlockError) {
+    try counter.count(range.length) { () throws(BlockError) in
+      try changing(range, locking: lockRange(range), write)
+    }
+    counters.noteWrite(upTo: range.upper)
   }
 
   /// Sets the guest disk's length; what comes in reads zero, also over a longer `backing`. Lane.

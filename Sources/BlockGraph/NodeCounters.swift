@@ -1,53 +1,82 @@
+import BlockCore
 import Synchronization
 
 /// What has passed through a node since it was opened.
 ///
 /// Isolation: any thread; each number is an atomic of its own, and they are read one by one.
 package final class NodeCounters: Sendable {
-  private let readRequests = Atomic<Int>(0)
-  private let bytesRead = Atomic<Int>(0)
-  private let writeRequests = Atomic<Int>(0)
-  private let bytesWritten = Atomic<Int>(0)
-  private let bytesZeroed = Atomic<Int>(0)
-  private let flushes = Atomic<Int>(0)
+  let reads = RequestCounter()
+  let writes = RequestCounter()
+  let zeroes = RequestCounter()
+  let discards = RequestCounter()
+  let flushes = RequestCounter()
+  private let highestWrite = Atomic<Int>(0)
 
   /// The numbers at one moment.
   package struct Snapshot: Hashable, Sendable {
-    package var readRequests = 0
-    package var bytesRead = 0
-    package var writeRequests = 0
-    package var bytesWritten = 0
-    package var bytesZeroed = 0
-    package var flushes = 0
+    package var reads = RequestCounter.Snapshot()
+    /// Writes of bytes.
+    package var writes = RequestCounter.Snapshot()
+    /// Writes of zeros that bring no bytes.
+    package var zeroes = RequestCounter.Snapshot()
+    package var discards = RequestCounter.Snapshot()
+    /// Their bytes are always 0.
+    package var flushes = RequestCounter.Snapshot()
+    /// Where the highest write ended, in bytes from the disk's beginning.
+    package var highestWrite = 0
   }
 
   /// The present numbers.
   package var snapshot: Snapshot {
     Snapshot(
-      readRequests: readRequests.load(ordering: .relaxed),
-      bytesRead: bytesRead.load(ordering: .relaxed),
-      writeRequests: writeRequests.load(ordering: .relaxed),
-      bytesWritten: bytesWritten.load(ordering: .relaxed),
-      bytesZeroed: bytesZeroed.load(ordering: .relaxed),
-      flushes: flushes.load(ordering: .relaxed))
+      reads: reads.snapshot, writes: writes.snapshot, zeroes: zeroes.snapshot,
+      discards: discards.snapshot, flushes: flushes.snapshot,
+      highestWrite: highestWrite.load(ordering: .relaxed))
   }
 
-  func countRead(_ bytes: Int) {
-    readRequests.add(1, ordering: .relaxed)
-    bytesRead.add(bytes, ordering: .relaxed)
+  /// A write has reached up to `end`.
+  func noteWrite(upTo end: Int) { highestWrite.max(end, ordering: .relaxed) }
+}
+
+/// Requests of one kind.
+///
+/// Isolation: any thread; each number is an atomic of its own, and they are read one by one.
+package final class RequestCounter: Sendable {
+  private let done = Atomic<Int>(0)
+  private let bytes = Atomic<Int>(0)
+  private let nanoseconds = Atomic<Int>(0)
+  private let failed = Atomic<Int>(0)
+
+  /// The numbers at one moment.
+  package struct Snapshot: Hashable, Sendable {
+    /// Requests that succeeded.
+    package var done = 0
+    /// What they read or changed.
+    package var bytes = 0
+    /// What they took together; several may run at once.
+    package var nanoseconds = 0
+    /// Requests that failed.
+    package var failed = 0
   }
 
-  func countWrite(_ bytes: Int) {
-    writeRequests.add(1, ordering: .relaxed)
-    bytesWritten.add(bytes, ordering: .relaxed)
+  /// The present numbers.
+  var snapshot: Snapshot {
+    Snapshot(
+      done: done.load(ordering: .relaxed), bytes: bytes.load(ordering: .relaxed),
+      nanoseconds: nanoseconds.load(ordering: .relaxed), failed: failed.load(ordering: .relaxed))
   }
 
-  func countZeroed(_ bytes: Int) {
-    writeRequests.add(1, ordering: .relaxed)
-    bytesZeroed.add(bytes, ordering: .relaxed)
-  }
-
-  func countFlush() {
-    flushes.add(1, ordering: .relaxed)
+  /// Calls `request`, which reads or changes `count` bytes, and counts it.
+  func count(_ count: Int, _ request: () throws(BlockError) -> Void) throws(BlockError) {
+    let begun = SystemClock().nanoseconds
+    do throws(BlockError) {
+      try request()
+    } catch {
+      failed.add(1, ordering: .relaxed)
+      throw error
+    }
+    done.add(1, ordering: .relaxed)
+    bytes.add(count, ordering: .relaxed)
+    nanoseconds.add(Int(SystemClock().nanoseconds - begun), ordering: .relaxed)
   }
 }

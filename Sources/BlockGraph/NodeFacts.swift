@@ -25,7 +25,6 @@ package struct NodeFacts: Sendable {
   /// Bytes that the file takes on its disk; nil where that cannot be told.
   package var actualSize: Int?
   package var image: ImageInfo
-  package var counters: NodeCounters.Snapshot
 }
 
 extension BlockGraph {
@@ -48,7 +47,7 @@ extension BlockGraph {
           isReadOnly: seen.isReadOnly, backingFileName: below ?? stored,
           backingDepth: chain.count - depth - 1, settings: entry.settings,
           options: layer.options, virtualSize: seen.image.virtualSize, fileSize: seen.fileSize,
-          actualSize: seen.actualSize, image: seen.image, counters: layer.counters.snapshot))
+          actualSize: seen.actualSize, image: seen.image))
     }
     return facts
   }

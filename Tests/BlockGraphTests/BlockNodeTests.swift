@@ -110,9 +110,11 @@ import Testing
     _ = try guestBytes(BackingChain([node]), ByteRange(at: 0, length: 100))
     try node.flush()
     let counted = node.counters.snapshot
-    #expect(counted.readRequests == 1 && counted.bytesRead == 100)
-    #expect(counted.writeRequests == 2 && counted.bytesWritten == 700)
-    #expect(counted.bytesZeroed == 1024 && counted.flushes == 1)
+    #expect(counted.reads.done == 1 && counted.reads.bytes == 100)
+    #expect(counted.writes.done == 1 && counted.writes.bytes == 700)
+    #expect(counted.zeroes.done == 1 && counted.zeroes.bytes == 1024)
+    #expect(counted.flushes.done == 1 && counted.flushes.bytes == 0)
+    #expect(counted.highestWrite == 2048)
   }
 
   @Test("emptying goes step by step and counts as a change of everything")

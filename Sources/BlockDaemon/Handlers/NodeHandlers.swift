@@ -28,6 +28,9 @@ extension CommandDispatcher {
       }
       return list
     }
+    on(QueryBlockStats.self) { (call) async throws(QMPError) in
+      call.queryNodes ? graph.allNodes.map(BlockStats.init) : []
+    }
   }
 }
 

@@ -78,6 +78,23 @@ package struct BlockResize: QMPCommand {
   ]
 }
 
+/// Tells what has passed through nodes.
+///
+/// Isolation: value.
+package struct QueryBlockStats: QMPCommand {
+  package typealias Reply = [BlockStats]
+
+  package var queryNodes = false
+
+  package init() {}
+
+  package static let name = "query-blockstats"
+  package static let summary = "What has passed through devices, or through all nodes"
+  package static let members: [WireMember<Self>] = [
+    .defaulted("query-nodes", \.queryNodes, "Whether to tell of nodes; there are no devices")
+  ]
+}
+
 /// Lists all nodes.
 ///
 /// Isolation: value.

@@ -7,7 +7,7 @@ package enum CommandCatalog {
     QMPCapabilities.self, QueryVersion.self, QueryCommands.self, QueryQMPSchema.self,
     Quit.self,
     BlockdevAdd.self, BlockdevDel.self, BlockdevCreate.self, BlockResize.self,
-    QueryNamedBlockNodes.self,
+    QueryNamedBlockNodes.self, QueryBlockStats.self,
     BlockCommit.self, BlockMakeEmpty.self,
     QueryJobs.self, JobCancel.self, JobPause.self, JobResume.self, JobComplete.self,
     JobFinalize.self, JobDismiss.self,
