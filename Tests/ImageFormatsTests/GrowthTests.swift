@@ -69,7 +69,6 @@ struct GrowthTests {
   func zerosOverBacking() throws {
     var options = options(65_536)
     options.version = 2
-    options.backing = BackingLink(name: "base", format: "raw")
     let test = try ImageUnderTest(options, backing: [UInt8](repeating: 7, count: 3 * 65_536))
     try test.resize(to: 64 << 20)
     #expect(try test.view().isSame(as: test.model))
