@@ -20,7 +20,7 @@ package final class Daemon {
   private let configuration: DaemonConfiguration
   private let log: Logger
   private let notifier: SystemdNotifier
-  private let events = EventBus()
+  private let events: EventBus
   private let dispatcher = CommandDispatcher()
   private let services: DaemonServices
   private let server: QMPServer
@@ -38,11 +38,14 @@ package final class Daemon {
     notifier = SystemdNotifier.fromEnvironment()
     let watch = JobWatch(notifier)
     self.watch = watch
-    let events = events
+    let events = EventBus(remembered: configuration.eventHistory)
+    self.events = events
     let graph = BlockGraph(
       gate: try OpenGate(roots: configuration.imageRoots),
       budget: CacheBudget(bytes: configuration.cacheBytes))
-    let jobs = JobRegistry(graph: graph) { event in
+    let history = JobHistory(
+      most: configuration.jobHistory, seconds: configuration.jobHistorySeconds)
+    let jobs = JobRegistry(graph: graph, history: history) { event in
       events.send(event)
       watch.note(event)
     }
@@ -125,7 +128,7 @@ package final class Daemon {
   }
 
   private func addHandlers() {
-    dispatcher.addMonitorHandlers { self.stop(.hostQMPQuit) }
+    dispatcher.addMonitorHandlers(events) { self.stop(.hostQMPQuit) }
     dispatcher.addNodeHandlers(services)
     dispatcher.addCreateHandlers(services)
     dispatcher.addCommitHandlers(services)

@@ -21,6 +21,12 @@ package struct DaemonConfiguration: Sendable {
   package var nodes: [JSONValue] = []
   /// File to hold the process id while the daemon runs.
   package var pidFile: String?
+  /// How many events are remembered.
+  package var eventHistory = 4096
+  /// How many jobs are remembered when they are gone.
+  package var jobHistory = 256
+  /// For how long, in seconds.
+  package var jobHistorySeconds = 86_400
   /// Whether the daemon ends when its last client has gone and no job is left.
   package var exitsWhenIdle = false
 

@@ -9,6 +9,15 @@ import QMP
 @ControlPlane
 final class EventBus {
   private var sinks: [ObjectIdentifier: @ControlPlane (QMPEvent) -> Void] = [:]
+  private var history: EventHistory
+
+  /// A bus that remembers its latest `remembered` events.
+  nonisolated init(remembered: Int) { history = EventHistory(capacity: remembered) }
+
+  /// Events of the past, the oldest first.
+  func page(since sequence: Int, limit: Int) -> EventPage {
+    history.page(since: sequence, limit: limit)
+  }
 
   /// From now on `sink` hears of every event.
   func subscribe(_ subscriber: AnyObject, _ sink: @escaping @ControlPlane (QMPEvent) -> Void) {
@@ -20,7 +29,7 @@ final class EventBus {
 
   /// Tells everybody.
   func send(_ payload: some QMPEventPayload) {
-    let event = QMPEvent(payload, at: .now)
+    let event = history.add(payload, at: .now)
     for sink in sinks.values { sink(event) }
   }
 

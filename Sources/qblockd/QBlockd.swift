@@ -41,6 +41,17 @@ struct QBlockd: ParsableCommand {
         + "powers of 1024.", valueName: "size"),
     transform: byteCount(_:))
   var cacheSize = Limits.metadataCacheBytes
+  @Option(
+    help: ArgumentHelp("Remember this many events for x-query-events.", valueName: "count"))
+  var eventHistory = 4096
+  @Option(
+    help: ArgumentHelp(
+      "Remember this many jobs that are gone for x-query-job-history.", valueName: "count"))
+  var jobHistory = 256
+  @Option(
+    help: ArgumentHelp(
+      "Forget such a job after this time; a day without it.", valueName: "seconds"))
+  var jobHistoryTime = 86_400
   @Flag(help: "End when the last client has gone and every job is over.")
   var exitWhenIdle = false
   @Option(help: ArgumentHelp("Keep the process id in this file.", valueName: "path"))
@@ -82,6 +93,13 @@ struct QBlockd: ParsableCommand {
     }
     configuration.socketMode = mode
     configuration.socketGroup = socketGroup
+    guard (1...1_000_000).contains(eventHistory), (0...1_000_000).contains(jobHistory) else {
+      throw ValidationError("--event-history is 1 to 1000000, --job-history 0 to 1000000")
+    }
+    guard jobHistoryTime >= 0 else { throw ValidationError("--job-history-time is negative") }
+    configuration.eventHistory = eventHistory
+    configuration.jobHistory = jobHistory
+    configuration.jobHistorySeconds = jobHistoryTime
     configuration.imageRoots = imageRoot
     configuration.cacheBytes = cacheSize
     configuration.pidFile = pidFile

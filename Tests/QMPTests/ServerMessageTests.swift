@@ -39,7 +39,7 @@ func roundTrip() throws {
     JobStatusChange {
       $0.id = "j"
       $0.status = .ready
-    }, at: .init(seconds: 5, microseconds: 6))
+    }, at: .init(seconds: 5, microseconds: 6), sequence: 7)
   let failure = QMPResponse(
     .failure(QMPError(.deviceNotFound, "x", detail: QMPErrorDetail { $0.code = "io" })), id: 3)
   let messages: [(JSONValue, QMPServerMessage)] = [
@@ -65,6 +65,8 @@ func eventMessage() throws {
     event.message.description
       == #"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "JOB_STATUS_CHANGE", "#
       + #""data": {"id": "j", "status": "concluded"}}"#)
+  let numbered = QMPEvent(payload, at: event.timestamp, sequence: 7)
+  #expect(numbered.message["x-seq"] == 7)
   #expect(try event.payload(as: JobStatusChange.self) == payload)
   #expect(try event.payload(as: Shutdown.self) == nil)
 }

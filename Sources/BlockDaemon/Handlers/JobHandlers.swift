@@ -11,6 +11,11 @@ extension CommandDispatcher {
     on(QueryBlockJobs.self) { (_) async throws(QMPError) in
       jobs.all.filter(\.type.isBlockJob).map(\.snapshot.blockInfo)
     }
+    on(QueryJobHistory.self) { (call) async throws(QMPError) in
+      jobs.history.filter { call.id == nil || $0.job.id == call.id }.map {
+        $0.job.past(nanosecondsAgo: jobs.age(of: $0))
+      }
+    }
     addJobVerbs(services)
     addBlockJobVerbs(services)
   }

@@ -53,6 +53,20 @@ extension JobSnapshot {
     }
   }
 
+  /// One element of `x-query-job-history`.
+  func past(nanosecondsAgo: UInt64) -> PastJob {
+    let outcome = outcome
+    return PastJob {
+      $0.id = id
+      $0.type = type.wire
+      $0.bytes = currentProgress
+      $0.durationMilliseconds = Int(elapsedNanoseconds / 1_000_000)
+      $0.ageSeconds = Int(nanosecondsAgo / 1_000_000_000)
+      ($0.error, $0.errorDetail) = (outcome.error, outcome.errorDetail)
+      $0.result = outcome.result
+    }
+  }
+
   /// What the job found or left behind.
   private var wireResult: JSONValue? {
     switch type {

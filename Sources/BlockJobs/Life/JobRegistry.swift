@@ -7,8 +7,6 @@ package import BlockRuntime
 /// Isolation: control plane.
 @ControlPlane
 package final class JobRegistry {
-  /// How many outcomes of jobs that are gone are remembered, for clients that ask late.
-  private static let remembered = 256
   /// Jobs at one time: each holds memory, and clients can start them.
   private static let most = 1024
 
@@ -23,13 +21,15 @@ package final class JobRegistry {
 
   private var jobs: [String: Job] = [:]
   private var order: [String] = []
-  private var outcomes: [JobSnapshot] = []
+  private var past: JobHistory
 
-  /// A registry whose jobs change `graph` and tell `events`.
+  /// A registry whose jobs change `graph` and tell `events`, and go to `history` in the end.
   package init(
     graph: BlockGraph, lanes: LanePool = .shared, clock: any JobClock = SystemJobClock(),
-    journal: any JobJournal = NoJournal(), events: @escaping JobEventSink
+    journal: any JobJournal = NoJournal(), history: JobHistory = JobHistory(),
+    events: @escaping JobEventSink
   ) {
+    past = history
     self.graph = graph
     self.lanes = lanes
     self.clock = clock
@@ -44,7 +44,13 @@ package final class JobRegistry {
   package subscript(id: String) -> Job? { jobs[id] }
 
   /// How a job that is gone ended; nil when it is not remembered.
-  package func outcome(of id: String) -> JobSnapshot? { outcomes.last { $0.id == id } }
+  package func outcome(of id: String) -> JobSnapshot? { history.last { $0.job.id == id }?.job }
+
+  /// The jobs that are gone and remembered, the one that went first before the others.
+  package var history: [JobHistory.Entry] { past.entries(at: clock.nanoseconds) }
+
+  /// How long ago the job of `entry` went, in nanoseconds.
+  package func age(of entry: JobHistory.Entry) -> UInt64 { clock.nanoseconds - entry.end }
 
   /// Starts the job that `make` makes, once its id and its speed are found to be right.
   @discardableResult
@@ -68,7 +74,6 @@ package final class JobRegistry {
         clock: clock, lanes: lanes, journal: journal, events: events,
         closeNodes: { [graph] in await graph.closeNodes($0) },
         dismissed: { [unowned self] in forget($0) }))
-    outcomes.removeAll { $0.id == job.id }
     jobs[job.id] = job
     order.append(job.id)
     job.start()
@@ -93,7 +98,6 @@ package final class JobRegistry {
   private func forget(_ job: Job) {
     jobs[job.id] = nil
     order.removeAll { $0 == job.id }
-    outcomes.append(job.snapshot)
-    if outcomes.count > JobRegistry.remembered { outcomes.removeFirst() }
+    past.add(job.snapshot, at: clock.nanoseconds)
   }
 }

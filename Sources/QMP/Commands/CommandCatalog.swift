@@ -5,7 +5,7 @@ package enum CommandCatalog {
   /// The commands' types, one family after the other.
   package static let all: [any QMPCommand.Type] = [
     QMPCapabilities.self, QueryVersion.self, QueryCommands.self, QueryQMPSchema.self,
-    Quit.self,
+    QueryEvents.self, Quit.self,
     BlockdevAdd.self, BlockdevDel.self, BlockdevCreate.self, BlockResize.self,
     QueryNamedBlockNodes.self, QueryBlockStats.self,
     BlockCommit.self, BlockMakeEmpty.self,
@@ -13,7 +13,7 @@ package enum CommandCatalog {
     JobFinalize.self, JobDismiss.self,
     QueryBlockJobs.self, BlockJobCancel.self, BlockJobPause.self, BlockJobResume.self,
     BlockJobComplete.self, BlockJobFinalize.self, BlockJobDismiss.self, BlockJobSetSpeed.self,
-    JobCompleteSync.self, JobWait.self,
+    JobCompleteSync.self, JobWait.self, QueryJobHistory.self,
     NodeInfoQuery.self, NodeMapQuery.self,
     BlockWrite.self, BlockChecksum.self, BlockCompare.self, BlockCheck.self,
   ]

@@ -29,9 +29,14 @@ package struct QMPEvent: Hashable, Sendable {
   package var data: JSONObject
   /// When it happened.
   package var timestamp: Timestamp
+  /// Its number: every event of a server has the next one. Nil from a server that does not count.
+  package var sequence: Int?
 
   /// A typed event at a moment.
-  package init(_ payload: some QMPEventPayload, at timestamp: Timestamp) {
+  package init(
+    _ payload: some QMPEventPayload, at timestamp: Timestamp, sequence: Int? = nil
+  ) {
+    self.sequence = sequence
     name = type(of: payload).name
     data = payload.object
     self.timestamp = timestamp
@@ -41,6 +46,7 @@ package struct QMPEvent: Hashable, Sendable {
   package var message: JSONValue {
     var message: JSONObject = ["timestamp": timestamp.wire, "event": .string(name)]
     if !data.members.isEmpty { message.append("data", .object(data)) }
+    if let sequence { message.append("x-seq", .integer(sequence)) }
     return .object(message)
   }
 
@@ -49,6 +55,7 @@ package struct QMPEvent: Hashable, Sendable {
     guard let name = message["event"]?.stringValue else { return nil }
     self.name = name
     data = message["data"]?.objectValue ?? [:]
+    sequence = message["x-seq"]?.integerValue
     timestamp = try Timestamp(wire: message["timestamp"] ?? [:], at: .reply)
   }
 
