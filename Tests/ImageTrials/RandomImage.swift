@@ -42,6 +42,7 @@ struct RandomImage {
   private var snapshots = 0
   /// Clusters that a change has named: QEMU packs a cluster only where there is none yet.
   private var named: Set<Int> = []
+  private var hasPacked = false
 
   /// Makes the image of `seed` in `directory`, over what was there.
   init(seed: UInt64, in directory: TemporaryDirectory) throws {
@@ -131,14 +132,15 @@ struct RandomImage {
       // One process by itself packs: QEMU 7.2 goes on packing into a cluster that it has freed and
       // given to other data meanwhile. Nothing else has named these clusters before.
       let packing = changes.filter(\.packs)
+      hasPacked = hasPacked || !packing.isEmpty
       changes = packing + changes.filter { !$0.packs }
       try io(path, "qcow2", packing.map(command))
       try io(path, "qcow2", changes.dropFirst(packing.count).map(command))
     case .ours: try apply(changes)
     }
     for change in changes { note(change) }
-    // A snapshot shares clusters, which needs refcounts of two.
-    if refcountBits > 1, snapshots < 2, Int.random(in: 0..<5, using: &random) == 0 {
+    // A snapshot doubles refcounts, which are those of all that is packed into one cluster.
+    if refcountBits > (hasPacked ? 4 : 1), snapshots < 2, Int.random(in: 0..<5, using: &random) == 0 {
       snapshots += 1
       try succeed("qemu-img", "snapshot", "-c", "s\(snapshots)", path)
       story += "; snapshot"
