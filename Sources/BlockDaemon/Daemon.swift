@@ -50,7 +50,7 @@ package final class Daemon {
       watch.note(event)
     }
     services = DaemonServices(graph: graph, jobs: jobs, events: events)
-    server = QMPServer(dispatcher, events, log)
+    server = QMPServer(dispatcher, events, configuration.clients, log)
   }
 
   /// Opens the configured nodes and begins to serve.
@@ -74,26 +74,42 @@ package final class Daemon {
       // Not before the socket is ours: the file may be that of a daemon which has it.
       pidFile = try configuration.pidFile.map { (path) throws(BlockError) in try PIDFile(path) }
     } catch {
-      listeners.forEach { $0.close() }
+      listeners.forEach { $0.socket.close() }
       throw error
     }
-    listeners.forEach(server.serve)
+    for listener in listeners { server.serve(listener.socket, listener.access) }
     log.notice("Serving QMP on \(place)")
     notifier.ready(status: "Idle")
   }
 
-  /// The sockets that systemd hands over, else the configured one, and what to call them.
-  private func listen(
-    _ inherited: [Int32]
-  ) throws(BlockError) -> (listeners: [UnixListener], place: String) {
-    guard inherited.isEmpty else {
-      return (inherited.map(UnixListener.init(adopting:)), "\(inherited.count) inherited socket(s)")
+  /// The sockets that systemd hands over, else the configured one, and what to call them; and the
+  /// one for queries.
+  private func listen(_ inherited: [Int32]) throws(BlockError) -> (
+    listeners: [(socket: UnixListener, access: SessionAccess)], place: String
+  ) {
+    var listeners: [(socket: UnixListener, access: SessionAccess)]
+    var place = "\(inherited.count) inherited socket(s)"
+    if inherited.isEmpty {
+      place = try configuration.socketPath()
+      listeners = [(try listen(at: place), .full)]
+    } else {
+      listeners = inherited.map { (UnixListener(adopting: $0), .full) }
     }
-    let path = try configuration.socketPath()
-    let listener = try UnixListener(
+    guard let path = configuration.readOnlySocket else { return (listeners, place) }
+    do throws(BlockError) {
+      listeners.append((try listen(at: path), .queries))
+    } catch {
+      listeners.forEach { $0.socket.close() }
+      throw error
+    }
+    return (listeners, place)
+  }
+
+  /// A socket of our own at `path`.
+  private func listen(at path: String) throws(BlockError) -> UnixListener {
+    try UnixListener(
       binding: SocketAddress(path: path), mode: configuration.socketMode,
       group: try configuration.socketGroupID())
-    return ([listener], path)
   }
 
   /// Cancels the jobs at a safe point, closes the images and ends the process with status 0.

@@ -9,6 +9,10 @@ import QMP
 package struct DaemonConfiguration: Sendable {
   /// Path of the control socket; nil: systemd's, or the default.
   package var socket: String?
+  /// Path of a second socket, on which there are queries and events only.
+  package var readOnlySocket: String?
+  /// Who may connect, and how many.
+  package var clients = ClientRules()
   /// Permission bits of the socket.
   package var socketMode: UInt32 = 0o660
   /// Group of the socket, by name or number.

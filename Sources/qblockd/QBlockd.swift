@@ -22,10 +22,28 @@ struct QBlockd: ParsableCommand {
       "The control socket. Without it /run/qblockd/qmp.sock for root, else "
         + "$XDG_RUNTIME_DIR/qblockd.sock; under systemd the service's own.", valueName: "path"))
   var socket: String?
+  @Option(
+    help: ArgumentHelp(
+      "A second socket, on which clients may only query and hear events.", valueName: "path"))
+  var socketReadonly: String?
   @Option(help: ArgumentHelp("Permission bits of the socket, in octal.", valueName: "mode"))
   var socketMode = "0660"
   @Option(help: ArgumentHelp("Group of the socket, by name or number.", valueName: "group"))
   var socketGroup: String?
+  @Option(
+    help: ArgumentHelp(
+      "Let in clients of this user, by number; may be given again.", valueName: "uid"))
+  var allowUid: [UInt32] = []
+  @Option(
+    help: ArgumentHelp(
+      "Let in clients of this group, by number; may be given again.", valueName: "gid"))
+  var allowGid: [UInt32] = []
+  @Option(help: ArgumentHelp("Let in at most this many clients at a time.", valueName: "count"))
+  var maxClients = 2048
+  @Option(
+    help: ArgumentHelp(
+      "Drop a client that takes longer to end a message that it has begun.", valueName: "seconds"))
+  var messageTime = 10
   @Option(
     help: ArgumentHelp(
       "Open images in this directory only; may be given again.", valueName: "directory"))
@@ -100,6 +118,13 @@ struct QBlockd: ParsableCommand {
     configuration.eventHistory = eventHistory
     configuration.jobHistory = jobHistory
     configuration.jobHistorySeconds = jobHistoryTime
+    guard maxClients > 0 else { throw ValidationError("--max-clients is at least 1") }
+    guard messageTime >= 0 else { throw ValidationError("--message-time is negative") }
+    configuration.readOnlySocket = socketReadonly
+    configuration.clients.maximum = maxClients
+    configuration.clients.users = Set(allowUid)
+    configuration.clients.groups = Set(allowGid)
+    configuration.clients.messageTime = .seconds(messageTime)
     configuration.imageRoots = imageRoot
     configuration.cacheBytes = cacheSize
     configuration.pidFile = pidFile

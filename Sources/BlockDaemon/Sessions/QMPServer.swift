@@ -9,14 +9,20 @@ import SocketIO
 final class QMPServer {
   private let dispatcher: CommandDispatcher
   private let events: EventBus
+  private let rules: ClientRules
   private let log: Logger
   private var listeners: [UnixListener] = []
   private var sessions: [ObjectIdentifier: QMPSession] = [:]
   private var allGone: (@ControlPlane () -> Void)?
+  /// Whether clients are turned away because there are too many: told once, not for each.
+  private var isFull = false
   /// Called when the last client has gone.
   var whenEmpty: @ControlPlane () -> Void = {}
 
-  init(_ dispatcher: CommandDispatcher, _ events: EventBus, _ log: Logger) {
+  init(
+    _ dispatcher: CommandDispatcher, _ events: EventBus, _ rules: ClientRules, _ log: Logger
+  ) {
+    self.rules = rules
     self.dispatcher = dispatcher
     self.events = events
     self.log = log
@@ -25,10 +31,10 @@ final class QMPServer {
   /// Whether no client is connected.
   var isEmpty: Bool { sessions.isEmpty }
 
-  /// Clients of `listener` are heard from now on.
-  func serve(_ listener: UnixListener) {
+  /// Clients of `listener` are heard from now on, and may ask for what `access` says.
+  func serve(_ listener: UnixListener, _ access: SessionAccess) {
     listeners.append(listener)
-    listener.start { connection in self.accept(connection) }
+    listener.start { connection in self.accept(connection, access) }
   }
 
   /// Lets no new client in.
@@ -51,11 +57,14 @@ final class QMPServer {
     timer.cancel()
   }
 
-  private func accept(_ connection: Connection) {
+  private func accept(_ connection: Connection, _ access: SessionAccess) {
     if let peer = connection.peer {
       log.debug("Client \(peer.processID), user \(peer.userID), group \(peer.groupID)")
     }
-    let session = QMPSession(connection, dispatcher, events, log) { [unowned self] session in
+    guard admit(connection) else { return connection.close() }
+    let session = QMPSession(
+      connection, access, messageTime: rules.messageTime, dispatcher, events, log
+    ) { [unowned self] session in
       sessions[ObjectIdentifier(session)] = nil
       guard sessions.isEmpty else { return }
       allGone.take()?()
@@ -63,5 +72,18 @@ final class QMPServer {
     }
     sessions[ObjectIdentifier(session)] = session
     session.start()
+  }
+
+  /// Whether a client may have a session; the log tells of those who may not.
+  private func admit(_ connection: Connection) -> Bool {
+    guard rules.admit(connection.peer) else {
+      let user = connection.peer.map { "user \($0.userID), group \($0.groupID)" } ?? "unknown"
+      log.warning("Client turned away: \(user)")
+      return false
+    }
+    let wasFull = isFull
+    isFull = sessions.count >= rules.maximum
+    if isFull && !wasFull { log.warning("Clients turned away: there are \(sessions.count)") }
+    return !isFull
   }
 }

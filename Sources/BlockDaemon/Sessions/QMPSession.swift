@@ -12,7 +12,12 @@ import SocketIO
 /// Isolation: control plane.
 @ControlPlane
 final class QMPSession {
+  /// Bad messages in a row after which there is no client left that could be meant.
+  private static let mostBadMessages = 16
+
   private let connection: Connection
+  private let access: SessionAccess
+  private let messageTime: Duration
   private let dispatcher: CommandDispatcher
   private let events: EventBus
   private let log: Logger
@@ -23,13 +28,21 @@ final class QMPSession {
   private var isBusy = false
   /// The client sends no more; the session ends with the last answer.
   private var hasEnded = false
+  /// Bad messages since the last good one.
+  private var badMessages = 0
+  /// Runs while a message has begun and not ended.
+  private var deadline: ControlTimer?
 
-  /// A session on `connection`, which has not been started. `closed` is called when it is over.
+  /// A session on `connection`, which has not been started, whose client may take `messageTime`
+  /// for a message. `closed` is called when it is over.
   init(
-    _ connection: Connection, _ dispatcher: CommandDispatcher, _ events: EventBus, _ log: Logger,
+    _ connection: Connection, _ access: SessionAccess, messageTime: Duration,
+    _ dispatcher: CommandDispatcher, _ events: EventBus, _ log: Logger,
     closed: @escaping @ControlPlane (QMPSession) -> Void
   ) {
     self.connection = connection
+    self.access = access
+    self.messageTime = messageTime
     self.dispatcher = dispatcher
     self.events = events
     self.log = log
@@ -58,25 +71,61 @@ final class QMPSession {
   private func received(_ bytes: [UInt8]) {
     framer.receive(bytes)
     advance()
+    watchMessage()
+  }
+
+  /// Gives a client that has begun a message its time to end it. While a command runs nothing is
+  /// read, and what is read already stands whole or waits for its turn.
+  private func watchMessage() {
+    guard framer.isInsideMessage, !isBusy, !hasEnded else {
+      deadline = nil
+      return
+    }
+    guard deadline == nil else { return }
+    deadline = ControlTimer(after: messageTime) { [unowned self] in
+      log.warning("Client dropped: it does not end its message")
+      connection.close()
+    }
   }
 
   /// Takes the next message, as long as none is being worked on.
   private func advance() {
     while !isBusy {
-      switch framer.next() {
+      let frame = framer.next()
+      // The next message has a time of its own.
+      if frame != nil { deadline = nil }
+      switch frame {
       case nil:
         if hasEnded { connection.finish() }
         return
       case .error(let error):
-        send(QMPResponse(.failure(error)).message)
+        refuse(QMPResponse(.failure(error)))
       case .message(let message):
         do throws(QMPError) {
-          run(try QMPRequest(message))
+          let request = try QMPRequest(message)
+          badMessages = 0
+          run(request)
         } catch {
-          send(QMPResponse(.failure(error), id: message["id"]).message)
+          refuse(QMPResponse(.failure(error), id: QMPSession.echo(message["id"])))
         }
       }
     }
+  }
+
+  /// The id of a bad message, where it is short: numbers may be longer in our spelling than in the
+  /// client's, and the answer to garbage must not outgrow it.
+  private static func echo(_ id: JSONValue?) -> JSONValue? {
+    id.flatMap { $0.utf8.count <= 128 ? $0 : nil }
+  }
+
+  /// Answers a bad message; the last that is borne ends the session.
+  private func refuse(_ response: QMPResponse) {
+    send(response.message)
+    badMessages += 1
+    guard badMessages == QMPSession.mostBadMessages else { return }
+    log.warning("Client dropped: \(badMessages) bad messages in a row")
+    isBusy = true
+    connection.finish()
   }
 
   private func run(_ request: QMPRequest) {
@@ -93,14 +142,15 @@ final class QMPSession {
         isBusy = false
         connection.resumeReading()
         advance()
+        watchMessage()
       }
     }
   }
 
-  /// Before negotiation there is one command, after it there are all others.
+  /// Before negotiation there is one command, after it there are all others that the socket has.
   private func sessionError(_ request: QMPRequest) -> QMPError? {
     if request.execute == QMPCapabilities.name { return isNegotiated ? .capabilitiesDone : nil }
-    return isNegotiated ? nil : .capabilitiesExpected
+    return isNegotiated ? access.refusal(of: request.execute) : .capabilitiesExpected
   }
 
   private func negotiate(_ arguments: JSONObject) -> Result<JSONValue, QMPError> {
@@ -127,6 +177,7 @@ final class QMPSession {
   }
 
   private func over(_ reason: Connection.CloseReason) {
+    deadline = nil
     events.unsubscribe(self)
     switch reason {
     case .outboxFull, .notRead: log.warning("Client dropped: it does not read (\(reason))")

@@ -1,0 +1,23 @@
+import QMP
+
+/// What the clients of one socket may ask for.
+///
+/// Isolation: value.
+enum SessionAccess {
+  /// All commands.
+  case full
+  /// Queries: nothing that changes, opens or starts anything.
+  case queries
+
+  /// The error for the command `name`, unless it may be asked for.
+  func refusal(of name: String) -> QMPError? {
+    switch self {
+    case .full: nil
+    case .queries where name.hasPrefix("query-") || name.hasPrefix("x-query-"): nil
+    case .queries:
+      QMPError(
+        .commandNotFound,
+        "The command \(QMPError.quoted(name)) is not available on the read-only socket")
+    }
+  }
+}
