@@ -19,12 +19,12 @@ package final class Daemon {
 
   private let configuration: DaemonConfiguration
   private let log: Logger
-  private let notifier: SystemdNotifier
   private let events: EventBus
   private let dispatcher = CommandDispatcher()
   private let services: DaemonServices
   private let server: QMPServer
-  private let watch: JobWatch
+  private let report: ServiceReport
+  private let turns: JobTurns
   private var pidFile: PIDFile?
   private var signals: [SignalSource] = []
   private var isStopping = false
@@ -35,9 +35,8 @@ package final class Daemon {
   package init(_ configuration: DaemonConfiguration, _ log: Logger) throws(BlockError) {
     self.configuration = configuration
     self.log = log
-    notifier = SystemdNotifier.fromEnvironment()
-    let watch = JobWatch(notifier)
-    self.watch = watch
+    let turns = JobTurns()
+    self.turns = turns
     let events = EventBus(remembered: configuration.eventHistory)
     self.events = events
     let graph = BlockGraph(
@@ -47,8 +46,13 @@ package final class Daemon {
       most: configuration.jobHistory, seconds: configuration.jobHistorySeconds)
     let jobs = JobRegistry(graph: graph, history: history) { event in
       events.send(event)
-      watch.note(event)
+      turns.note(event)
     }
+    let report = ServiceReport(
+      .fromEnvironment(), watchdog: try SystemdNotifier.watchdogFromEnvironment(),
+      jobs: { jobs.all.map(\.snapshot) })
+    self.report = report
+    turns.whenChanged = { report.update() }
     services = DaemonServices(graph: graph, jobs: jobs, events: events)
     server = QMPServer(dispatcher, events, configuration.clients, log)
   }
@@ -63,7 +67,7 @@ package final class Daemon {
     addHandlers()
     if configuration.exitsWhenIdle {
       server.whenEmpty = { self.stopIfIdle() }
-      watch.whenOver = { self.stopIfIdle() }
+      turns.whenOver = { self.stopIfIdle() }
     }
     for sign in [SIGTERM, SIGINT] {
       signals.append(SignalSource(sign) { self.signalled(sign) })
@@ -79,7 +83,7 @@ package final class Daemon {
     }
     for listener in listeners { server.serve(listener.socket, listener.access) }
     log.notice("Serving QMP on \(place)")
-    notifier.ready(status: "Idle")
+    report.ready()
   }
 
   /// The sockets that systemd hands over, else the configured one, and what to call them; and the
@@ -116,7 +120,7 @@ package final class Daemon {
   private func stop(_ cause: Shutdown.Cause) {
     guard !isStopping else { return }
     isStopping = true
-    notifier.stopping(status: "Cancelling jobs and closing images")
+    report.stopping()
     events.send(Shutdown { $0.reason = cause })
     Task {
       server.stopListening()

@@ -1,4 +1,6 @@
+package import BlockCore
 import CLinux
+import Glibc
 
 /// Tells the service manager how we are (sd_notify(3)); says nothing where there is none.
 ///
@@ -15,6 +17,31 @@ package struct SystemdNotifier: Sendable {
   package static func fromEnvironment() -> SystemdNotifier {
     SystemdNotifier(address: environmentVariable("NOTIFY_SOCKET"))
   }
+
+  /// Whether there is anybody to tell.
+  package var hasManager: Bool { address != nil }
+
+  /// After what time without `alive` the manager ends process `processID`; nil where it does not
+  /// look. A value that is no such time is refused with `invalidArgument`.
+  package static func watchdog(
+    in environment: (String) -> String?, for processID: Int32
+  ) throws(BlockError) -> Duration? {
+    guard let text = environment("WATCHDOG_USEC") else { return nil }
+    if let owner = environment("WATCHDOG_PID"), Int32(owner) != processID { return nil }
+    guard let microseconds = Int64(text), microseconds > 0 else {
+      throw BlockError(.invalidArgument, "WATCHDOG_USEC is '\(text)', which is no time")
+    }
+    return .microseconds(microseconds)
+  }
+
+  /// The watchdog of this process.
+  package static func watchdogFromEnvironment() throws(BlockError) -> Duration? {
+    try watchdog(in: environmentVariable, for: getpid())
+  }
+
+  /// We are alive; dropped when the manager is too busy to take it.
+  @discardableResult
+  package func alive() -> Bool { send("WATCHDOG=1", wait: false) }
 
   /// We serve now. `status` is a line for people.
   @discardableResult

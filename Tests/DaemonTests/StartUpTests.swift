@@ -114,36 +114,3 @@ func socketActivation() throws {
   #expect(daemon.stop() == 0)
   #expect(FileManager.default.fileExists(atPath: socket))
 }
-
-@Test("The service manager hears when the daemon is ready and when it stops")
-func serviceNotifications() throws {
-  let directory = try TemporaryDirectory(in: "/tmp")
-  let manager = try DatagramSocket(binding: directory.file("notify"))
-  let daemon = try DaemonProcess.start(
-    launcher: ["env", "NOTIFY_SOCKET=\(directory.file("notify"))"])
-  #expect(try manager.receive().contains("READY=1"))
-  #expect(daemon.stop() == 0)
-  var last = ""
-  while !last.contains("STOPPING=1") { last = try manager.receive() }
-}
-
-/// What a service manager listens on.
-private final class DatagramSocket {
-  private let descriptor: Int32
-
-  init(binding path: String) throws {
-    descriptor = try MonitorSocket.unixSocket(path, SOCK_DGRAM) { bind($0, $1, $2) }
-  }
-
-  deinit { close(descriptor) }
-
-  /// The next message; an error where none comes.
-  func receive() throws -> String {
-    var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    try #require(poll(&polled, 1, 20_000) == 1)
-    let bytes = [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
-      count = max(0, recv(descriptor, buffer.baseAddress, buffer.count, 0))
-    }
-    return String(decoding: bytes, as: UTF8.self)
-  }
-}

@@ -85,16 +85,37 @@ import Testing
       let notifier = SystemdNotifier(address: address)
       #expect(notifier.ready(status: "3 jobs\nREADY=0"))
       #expect(notifier.status("4 jobs"))
+      #expect(notifier.alive())
       #expect(notifier.extendTimeout(microseconds: 5_000_000))
       #expect(notifier.stopping(status: "flushing"))
-      let messages = (0..<4).map { _ in
+      let messages = (0..<5).map { _ in
         String(decoding: PeerSocket(dup(manager)).read(), as: UTF8.self)
       }
       #expect(
         messages == [
-          "READY=1\nSTATUS=3 jobs READY=0", "STATUS=4 jobs", "EXTEND_TIMEOUT_USEC=5000000",
-          "STOPPING=1\nSTATUS=flushing",
+          "READY=1\nSTATUS=3 jobs READY=0", "STATUS=4 jobs", "WATCHDOG=1",
+          "EXTEND_TIMEOUT_USEC=5000000", "STOPPING=1\nSTATUS=flushing",
         ])
+    }
+  }
+
+  @Test("the watchdog's time is ours when WATCHDOG_PID is our process, or is not there")
+  func watchdog() throws {
+    let cases: [([String: String], Duration?)] = [
+      ([:], nil), (["WATCHDOG_PID": "42"], nil),
+      (["WATCHDOG_USEC": "30000000"], .seconds(30)),
+      (["WATCHDOG_USEC": "1", "WATCHDOG_PID": "42"], .microseconds(1)),
+      (["WATCHDOG_USEC": "1", "WATCHDOG_PID": "41"], nil),
+      (["WATCHDOG_USEC": "1", "WATCHDOG_PID": "x"], nil),
+    ]
+    for (environment, time) in cases {
+      #expect(try SystemdNotifier.watchdog(in: { environment[$0] }, for: 42) == time)
+    }
+    for text in ["", "x", "0", "-1", "99999999999999999999"] {
+      let error = #expect(throws: BlockError.self) {
+        try SystemdNotifier.watchdog(in: { $0 == "WATCHDOG_USEC" ? text : nil }, for: 42)
+      }
+      #expect(error?.code == .invalidArgument)
     }
   }
 

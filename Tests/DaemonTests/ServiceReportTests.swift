@@ -1,0 +1,85 @@
+import Foundation
+import QMP
+import QMPClient
+import TestSupport
+import Testing
+
+@Test("The service manager hears when the daemon is ready and when it stops")
+func serviceNotifications() throws {
+  let directory = try TemporaryDirectory(in: "/tmp")
+  let manager = try DatagramSocket(binding: directory.file("notify"))
+  let daemon = try DaemonProcess.start(
+    launcher: ["env", "NOTIFY_SOCKET=\(directory.file("notify"))"])
+  #expect(try manager.receive().contains("READY=1"))
+  #expect(daemon.stop() == 0)
+  var last = ""
+  while !last.contains("STOPPING=1") { last = try manager.receive() }
+}
+
+@Test("The status names jobs with their progress, while the watchdog is fed")
+func statusAndWatchdog() throws {
+  let directory = try TemporaryDirectory(in: "/tmp")
+  let manager = try DatagramSocket(binding: directory.file("notify"))
+  let stage = try DaemonStage(
+    launcher: ["env", "NOTIFY_SOCKET=\(directory.file("notify"))", "WATCHDOG_USEC=2000"])
+  #expect(try manager.receive() == "READY=1\nSTATUS=Idle")
+  for _ in 0..<3 { #expect(try manager.receive() == "WATCHDOG=1") }
+  try stage.openChain()
+  try stage.readyCommit("j")
+  while try manager.receive() != "STATUS=1 job: commit j ready 100 %" {}
+  try stage.client.execute(JobCancel { $0.id = "j" })
+  while try manager.receive() != "STATUS=Idle" {}
+  #expect(try manager.receive() == "WATCHDOG=1")
+  try stage.stop()
+}
+
+@Test("Of many jobs the status names three")
+func statusOfManyJobs() throws {
+  let directory = try TemporaryDirectory(in: "/tmp")
+  let manager = try DatagramSocket(binding: directory.file("notify"))
+  let stage = try DaemonStage(launcher: ["env", "NOTIFY_SOCKET=\(directory.file("notify"))"])
+  for number in 1...4 {
+    let options = FileCreateOptions { $0.filename = directory.file("\(number)") }
+    try stage.client.execute(
+      BlockdevCreate {
+        $0.jobID = "make\(number)"
+        $0.options = BlockdevCreateOptions(.file(options))
+      })
+    try stage.wait("make\(number)")
+  }
+  var last = ""
+  while !last.hasPrefix("STATUS=4 jobs") || !last.contains("make3 concluded") {
+    last = try manager.receive()
+  }
+  #expect(last.contains("create make1 concluded") && last.hasSuffix(", …"))
+  try stage.stop()
+}
+
+@Test("A watchdog's time that is none ends the start")
+func wrongWatchdog() throws {
+  let failure = try #require(throws: DaemonProcess.StartFailure.self) {
+    try DaemonProcess.start(launcher: ["env", "WATCHDOG_USEC=soon"])
+  }
+  #expect(failure.status == 1 && failure.output.contains("WATCHDOG_USEC is 'soon'"))
+}
+
+/// What a service manager listens on.
+private final class DatagramSocket {
+  private let descriptor: Int32
+
+  init(binding path: String) throws {
+    descriptor = try MonitorSocket.unixSocket(path, SOCK_DGRAM) { bind($0, $1, $2) }
+  }
+
+  deinit { close(descriptor) }
+
+  /// The next message; an error where none comes.
+  func receive() throws -> String {
+    var polled = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    try #require(poll(&polled, 1, 20_000) == 1)
+    let bytes = [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
+      count = max(0, recv(descriptor, buffer.baseAddress, buffer.count, 0))
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}
