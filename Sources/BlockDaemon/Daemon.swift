@@ -152,6 +152,7 @@ package final class Daemon {
     dispatcher.addNodeHandlers(services)
     dispatcher.addCreateHandlers(services)
     dispatcher.addCommitHandlers(services)
+    dispatcher.addBackingFileHandlers(services)
     dispatcher.addJobHandlers(services)
     dispatcher.addWaitHandlers(services.jobs)
     dispatcher.addNodeQueryHandlers(services)

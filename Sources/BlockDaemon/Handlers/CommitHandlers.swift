@@ -86,7 +86,7 @@ extension DaemonServices {
 
   /// An overlay that names its backing file in a way that we would not follow, or not at all, would
   /// not read the same afterwards.
-  private func checkBackingFile(
+  func checkBackingFile(
     _ name: String?, of overlays: [BlockNode]
   ) throws(QMPError) {
     guard let name else { return }

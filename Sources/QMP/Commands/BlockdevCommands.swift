@@ -78,6 +78,28 @@ package struct BlockResize: QMPCommand {
   ]
 }
 
+/// Changes the name of a backing file in an image's header.
+///
+/// Isolation: value.
+package struct ChangeBackingFile: QMPCommand {
+  package typealias Reply = EmptyReply
+
+  package var device = ""
+  package var imageNodeName = ""
+  package var backingFile = ""
+
+  package init() {}
+
+  package static let name = "change-backing-file"
+  package static let summary =
+    "Writes another name for the backing file into an image; what is open stays as it is"
+  package static let members: [WireMember<Self>] = [
+    .required("device", \.device, "The root node of the chain"),
+    .required("image-node-name", \.imageNodeName, "The node of the image"),
+    .required("backing-file", \.backingFile, "The name to write; empty for none"),
+  ]
+}
+
 /// Tells what has passed through nodes.
 ///
 /// Isolation: value.

@@ -7,7 +7,7 @@ package enum CommandCatalog {
     QMPCapabilities.self, QueryVersion.self, QueryCommands.self, QueryQMPSchema.self,
     QueryEvents.self, Quit.self,
     BlockdevAdd.self, BlockdevDel.self, BlockdevCreate.self, BlockResize.self,
-    QueryNamedBlockNodes.self, QueryBlockStats.self,
+    QueryNamedBlockNodes.self, QueryBlockStats.self, ChangeBackingFile.self,
     BlockCommit.self, BlockMakeEmpty.self,
     QueryJobs.self, JobCancel.self, JobPause.self, JobResume.self, JobComplete.self,
     JobFinalize.self, JobDismiss.self,
