@@ -140,7 +140,8 @@ struct RandomImage {
     }
     for change in changes { note(change) }
     // A snapshot doubles refcounts, which are those of all that is packed into one cluster.
-    if refcountBits > (hasPacked ? 4 : 1), snapshots < 2, Int.random(in: 0..<5, using: &random) == 0 {
+    if refcountBits > (hasPacked ? 4 : 1), snapshots < 2, Int.random(in: 0..<5, using: &random) == 0
+    {
       snapshots += 1
       try succeed("qemu-img", "snapshot", "-c", "s\(snapshots)", path)
       story += "; snapshot"

@@ -15,12 +15,13 @@ guard getuid() != 0 else {
   say("Not as root: strange images are opened here.")
   exit(2)
 }
-let complaints: [String]
-switch words.first {
-case "malformed":
+
+// What a trial keeps on disk goes when it is let go of, so none outlives its function.
+
+/// Runs the malformed images; returns what is wrong.
+func malformed() throws -> [String] {
   let trial = try MalformedTrial(measures: !CommandLine.arguments.contains("--unmeasured"))
   let mutants = Int(numbers.first ?? 400)
-  say("Seed \(seed)")
   try trial.runRows()
   try trial.runMutants(mutants, from: seed)
   try trial.finish()
@@ -30,18 +31,27 @@ case "malformed":
       + "\(figures.runs) runs, \(figures.refused) of them refused")
   say("slowest: \(figures.slowest.seconds) s (\(figures.slowest.name))")
   say("largest: \(figures.largest.kibibytes) KiB (\(figures.largest.name))")
-  complaints = figures.complaints
-case "differential":
+  return figures.complaints
+}
+
+/// Runs the random valid images; returns what is wrong.
+func differential() -> [String] {
   let count = Int(numbers.first ?? 5000)
-  say("Seed \(seed)")
   let trial = DifferentialTrial(count, from: seed)
   trial.run(width: ProcessInfo.processInfo.activeProcessorCount)
-  complaints = trial.complaints
   say("\(count) images: map, check and content by qblockd and by QEMU")
-default:
+  return trial.complaints
+}
+
+let trials: [String: () throws -> [String]] = [
+  "malformed": malformed, "differential": differential,
+]
+guard let name = words.first, let trial = trials[name] else {
   say("Usage: qblock-trials malformed|differential [COUNT [SEED]]")
   exit(2)
 }
+say("Seed \(seed)")
+let complaints = try trial()
 for complaint in complaints { say("WRONG \(complaint)") }
 say(complaints.isEmpty ? "Nothing wrong." : "\(complaints.count) wrong.")
 exit(complaints.isEmpty ? 0 : 1)
