@@ -78,6 +78,10 @@ package struct OpenGate: Sendable {
         file: image)
     }
     guard !bytes.isEmpty else { throw refused("an empty name") }
+    // What stands for bytes that are no text would otherwise name another file.
+    guard !name.unicodeScalars.contains("\u{FFFD}") else {
+      throw refused("a name with bytes that are not UTF-8")
+    }
     if let bad = bytes.first(where: { $0 < 0x20 || $0 == 0x7f }) {
       throw refused("a name with the control byte \(escaped(bad))")
     }
@@ -91,8 +95,12 @@ package struct OpenGate: Sendable {
 
   /// `name` as seen from the directory of the file `image`; an absolute one stays as it is.
   package static func join(_ name: String, to image: String) -> String {
-    guard !name.hasPrefix("/"), let slash = image.lastIndex(of: "/") else { return name }
-    return String(image[...slash]) + name
+    // Bytes, not characters: a slash with a combining mark is one character, and still a slash.
+    let separator = UInt8(ascii: "/")
+    guard name.utf8.first != separator, let slash = image.utf8.lastIndex(of: separator) else {
+      return name
+    }
+    return String(image[..<image.utf8.index(after: slash)]) + name
   }
 
   /// The root that `file` lies in, the innermost where several hold it; nil where there are none.

@@ -56,8 +56,7 @@ final class Session {
       throw Failure(
         """
         No qblockd listens on \(path)
-        Start one, or let this command run its own with --private, such as \
-        'qblockctl commit --private FILE'
+        Start one, or let a command on files run its own with --private
         """)
     }
   }

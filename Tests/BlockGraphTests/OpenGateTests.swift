@@ -12,6 +12,7 @@ import Testing
       ("json:{\"driver\":\"null-co\"}", "'json:' name"), ("nbd://host/x", "a protocol"),
       ("file:x", "a protocol"), ("", "an empty name"), ("a\0b", #"control byte \x00"#),
       ("a\u{1B}[2Jb", #"control byte \x1b"#), ("a\nb", #"'a\x0ab'"#), ("a\u{7F}", #"\x7f"#),
+      (String(decoding: [0xFF, 0xFE, 0x61] as [UInt8], as: UTF8.self), "not UTF-8"),
     ] {
       let error = #expect(throws: BlockError.self) {
         try OpenGate.path(ofBacking: name, namedBy: "/d/top")
@@ -26,6 +27,7 @@ import Testing
     arguments: [
       ("base", "/d/top", "/d/base"), ("../b", "/d/e/top", "/d/e/../b"), ("/x", "/d/top", "/x"),
       ("base", "top", "base"), ("./a:b", "/d/top", "/d/./a:b"), ("s/a:b", "top", "s/a:b"),
+      ("base", "/d/\u{301}top", "/d/base"), ("/\u{301}x", "/d/top", "/\u{301}x"),
     ])
   func paths(name: String, image: String, path: String) throws {
     #expect(try OpenGate.path(ofBacking: name, namedBy: image) == path)

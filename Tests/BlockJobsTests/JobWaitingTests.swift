@@ -129,6 +129,16 @@ struct JobWaitingTests {
     #expect(try await end.value.status == .concluded)
   }
 
+  @Test("wait for ready returns where a job is past that and waits for finalize")
+  func waitsPending() async throws {
+    let job = try await readyJob { $0.autoFinalize = false }
+    try job.complete()
+    #expect(try await stage.registry.completeSync("j0").status == .pending)
+    #expect(try await stage.registry.wait(for: "j0", until: .ready).status == .pending)
+    try job.finalize()
+    await stage.end(of: job)
+  }
+
   @Test("who asks late is told how a job ended that is gone")
   func late() async throws {
     let job = try await readyJob(failing: BlockError(.io, "Input/output error"))

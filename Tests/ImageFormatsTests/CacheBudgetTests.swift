@@ -96,7 +96,7 @@ struct CacheBudgetTests {
     let error = #expect(throws: BlockError.self) {
       try Qcow2Image.open(on: storage, readOnly: false)
     }
-    #expect(error?.message == "A L2 table lies where the L2 table is")
+    #expect(error?.message.hasSuffix(", where the L2 table is") == true)
   }
 
   @Test("tables that are dropped are gone before that is written")

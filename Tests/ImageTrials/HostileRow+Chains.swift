@@ -69,7 +69,7 @@ extension HostileRow {
     } + [
       overlay(50, "a NUL inside the name", .refused(["\\x00"]), over: "base.raw\0.img"),
       HostileRow(
-        51, "a name that is no UTF-8", .refused(["No such file"]),
+        51, "a name that is no UTF-8", .refused(["not UTF-8"]),
         files: { $0.image.setBacking([0xff, 0xfe, 0x2e], format: "raw") }),
       overlay(52, "a newline in the name", .refused(["\\x0a"]), over: "base\n.raw"),
       overlay(52, "ESC in the name", .refused(["\\x1b"]), over: "\u{1b}[2Jbase"),

@@ -129,6 +129,8 @@ package final class Job {
 
   func becomeReady() {
     guard !machine.isReady else { return }
+    // It may stay ready for long; the rate is that of the copy.
+    meter.stop(at: clock.nanoseconds)
     emit(machine.becomeReady())
     if type.isBlockJob { surroundings.events(.ready(facts)) }
     if options.autoComplete { try? machine.complete() }
@@ -142,7 +144,7 @@ package final class Job {
     let (decision, changes) = machine.boundary()
     let now = clock.nanoseconds
     if changes.contains(where: { $0 == .paused || $0 == .standby }) { meter.stop(at: now) }
-    if changes.contains(where: { $0 == .running || $0 == .ready }) { meter.start(at: now) }
+    if changes.contains(.running) { meter.start(at: now) }
     emit(changes)
     return decision
   }

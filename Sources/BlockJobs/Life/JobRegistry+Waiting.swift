@@ -5,7 +5,7 @@ import BlockRuntime
 ///
 /// Isolation: value.
 package enum JobGoal: String, Sendable, CaseIterable {
-  /// Until it is ready, or over.
+  /// Until it is ready, left pending for `finalize`, or over.
   case ready
   /// Until it is over.
   case concluded
@@ -23,7 +23,7 @@ extension JobRegistry {
       return outcome
     }
     return try await wait(for: job, timeout: timeout) { job in
-      job.machine.isConcluded || goal == .ready && job.machine.isReady
+      job.machine.isConcluded || goal == .ready && (job.machine.isReady || job.isLeftPending)
     }
   }
 
