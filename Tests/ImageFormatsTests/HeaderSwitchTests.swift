@@ -69,9 +69,11 @@ struct HeaderSwitchTests {
     try test.storage.check(directory, allowLeaks: true)
   }
 
-  @Test("of which nobody can tell makes the image read-only", arguments: operations)
-  func unknown(operation: String) throws {
-    let (test, late) = try open(try prepare(), .lostAndUnreadable)
+  @Test(
+    "of which nobody can tell makes the image read-only", arguments: operations,
+    [HeaderFate.lostAndUnreadable, .writtenAndUnreadable])
+  func unknown(operation: String, fate: HeaderFate) throws {
+    let (test, late) = try open(try prepare(), fate)
     late.arm()
     #expect(throws: BlockError.self) { try run(operation, test) }
     let error = #expect(throws: BlockError.self) { try test.write([3], at: 100) }
@@ -87,7 +89,12 @@ struct HeaderSwitchTests {
 }
 
 /// What happens to the next write into the first sector.
-enum HeaderFate: Sendable { case writtenAndFailed, lost, lostAndUnreadable }
+enum HeaderFate: Sendable {
+  case writtenAndFailed, lost, lostAndUnreadable, writtenAndUnreadable
+
+  var isWritten: Bool { self == .writtenAndFailed || self == .writtenAndUnreadable }
+  var isUnreadable: Bool { self == .lostAndUnreadable || self == .writtenAndUnreadable }
+}
 
 /// A storage whose next header write fails, once it is armed.
 ///
@@ -124,10 +131,10 @@ private final class LateFailure: Storage {
   func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
     let fails = state.withLock { state in
       guard state.isArmed, offset < 512 else { return false }
-      state = State(hasFailed: true, isUnreadable: fate == .lostAndUnreadable)
+      state = State(hasFailed: true, isUnreadable: fate.isUnreadable)
       return true
     }
-    if !fails || fate == .writtenAndFailed { try base.write(bytes, at: offset) }
+    if !fails || fate.isWritten { try base.write(bytes, at: offset) }
     if fails { throw BlockError(.io, "Input/output error", errno: 5) }
   }
   func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {

@@ -84,7 +84,8 @@ extension Qcow2State {
       }
       try switchHeader(field, at: 36)
     } catch {
-      freeUnreferenced(run)
+      // Where it is not known which table the header names, the new one stays: a leak at worst.
+      if readOnlyReason == nil { freeUnreferenced(run) }
       throw error
     }
     let old = ClusterRun(
