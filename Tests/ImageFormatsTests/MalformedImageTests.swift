@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The list of hostile images in memory, and images made from valid ones by a mutator that knows
-/// their structure. `scripts/malformed` gives the same to real programs.
+/// their structure. `scripts/trials malformed` gives the same to real programs.
 @Suite("malformed images", .timeLimit(.minutes(10)))
 struct MalformedImageTests {
   @Test("every row of the list of hostile images has an image here")
