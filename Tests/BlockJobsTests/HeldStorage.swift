@@ -2,9 +2,10 @@ import BlockCore
 import BlockIO
 import Dispatch
 import Synchronization
+import TestSupport
 
 /// A storage whose calls of one kind wait, while it is held, until they are let go: a stuck disk.
-final class HeldStorage: Storage {
+final class HeldStorage: WrappingStorage {
   enum Kind: Equatable {
     case writes
     /// Reads of more than so many bytes: of data, but not of tables.
@@ -13,7 +14,7 @@ final class HeldStorage: Storage {
     case shortReads(upTo: Int)
   }
 
-  private let base: any Storage
+  let base: any Storage
   private let kind: Kind
   private let isHeld = Atomic<Bool>(false)
   private let waiting = Atomic<Int>(0)
@@ -41,9 +42,6 @@ final class HeldStorage: Storage {
     released.wait()
   }
 
-  var name: String { base.name }
-  var traits: StorageTraits { base.traits }
-  func size() throws(BlockError) -> Int { try base.size() }
   func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) -> Int {
     switch kind {
     case .reads(longerThan: let least) where bytes.byteCount > least: wait()
@@ -56,15 +54,4 @@ final class HeldStorage: Storage {
     if kind == .writes { wait() }
     try base.write(bytes, at: offset)
   }
-  func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
-    try base.writeZeroes(range, deallocate: deallocate)
-  }
-  func discard(_ range: ByteRange) throws(BlockError) { try base.discard(range) }
-  func flush() throws(BlockError) { try base.flush() }
-  func truncate(to size: Int) throws(BlockError) { try base.truncate(to: size) }
-  func extent(in range: ByteRange) throws(BlockError) -> StorageExtent {
-    try base.extent(in: range)
-  }
-  func reopen(readOnly: Bool) throws(BlockError) { try base.reopen(readOnly: readOnly) }
-  func close() throws(BlockError) { try base.close() }
 }

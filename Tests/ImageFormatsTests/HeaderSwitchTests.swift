@@ -99,8 +99,8 @@ enum HeaderFate: Sendable {
 /// A storage whose next header write fails, once it is armed.
 ///
 /// Isolation: any thread; state behind `state`.
-private final class LateFailure: Storage {
-  private let base: MemoryStorage
+private final class LateFailure: WrappingStorage {
+  let base: any Storage
   private let fate: HeaderFate
   private struct State {
     var isArmed = false
@@ -117,9 +117,6 @@ private final class LateFailure: Storage {
   func arm() { state.withLock { $0.isArmed = true } }
   var hasFailed: Bool { state.withLock { $0.hasFailed } }
 
-  var name: String { base.name }
-  var traits: StorageTraits { base.traits }
-  func size() throws(BlockError) -> Int { try base.size() }
   func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) -> Int {
     let fails = state.withLock { state in
       defer { if offset < 512 { state.isUnreadable = false } }
@@ -137,15 +134,4 @@ private final class LateFailure: Storage {
     if !fails || fate.isWritten { try base.write(bytes, at: offset) }
     if fails { throw BlockError(.io, "Input/output error", errno: 5) }
   }
-  func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
-    try base.writeZeroes(range, deallocate: deallocate)
-  }
-  func discard(_ range: ByteRange) throws(BlockError) { try base.discard(range) }
-  func flush() throws(BlockError) { try base.flush() }
-  func truncate(to size: Int) throws(BlockError) { try base.truncate(to: size) }
-  func extent(in range: ByteRange) throws(BlockError) -> StorageExtent {
-    try base.extent(in: range)
-  }
-  func reopen(readOnly: Bool) throws(BlockError) { try base.reopen(readOnly: readOnly) }
-  func close() throws(BlockError) { try base.close() }
 }

@@ -41,12 +41,11 @@ package final class StorageLog: Sendable {
   }
 }
 
-/// A storage that logs each change when it has been made, and passes everything on. Copies are not
-/// offered, so that all bytes pass through here.
+/// A storage that logs each change when it has been made, and passes everything on.
 ///
 /// Isolation: any thread.
-package final class RecordingStorage: Storage {
-  private let base: any Storage
+package final class RecordingStorage: WrappingStorage {
+  package let base: any Storage
   private let log: StorageLog
 
   /// The storages of one log must differ in `name`.
@@ -55,13 +54,6 @@ package final class RecordingStorage: Storage {
     self.log = log
   }
 
-  package var name: String { base.name }
-  package var traits: StorageTraits { base.traits }
-
-  package func size() throws(BlockError) -> Int { try base.size() }
-  package func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) -> Int {
-    try base.read(into: &bytes, at: offset)
-  }
   package func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
     try base.write(bytes, at: offset)
     log.append(.write(offset: offset, bytes: bytes.copied()), on: name)
@@ -83,9 +75,4 @@ package final class RecordingStorage: Storage {
     try base.truncate(to: size)
     log.append(.truncate(size), on: name)
   }
-  package func extent(in range: ByteRange) throws(BlockError) -> StorageExtent {
-    try base.extent(in: range)
-  }
-  package func reopen(readOnly: Bool) throws(BlockError) { try base.reopen(readOnly: readOnly) }
-  package func close() throws(BlockError) { try base.close() }
 }
