@@ -82,3 +82,20 @@ extension BlockError: CustomStringConvertible {
     return text
   }
 }
+
+extension BlockError {
+  /// This error, of a flush: nobody is to try again.
+  package var ofFlush: BlockError {
+    var error = self
+    error.code = .poisoned
+    return error
+  }
+
+  /// What every later change and flush fails with after this error of a flush.
+  package var afterFlush: BlockError {
+    let beginning = "An earlier flush failed: "
+    var error = ofFlush
+    if !message.hasPrefix(beginning) { error.message = beginning + message }
+    return error
+  }
+}

@@ -221,10 +221,8 @@ extension HostFile {
       try SystemCall.run(on: name) { fdatasync(file.descriptor) }
     } catch {
       // The system may have dropped what it could not write, so another try would prove nothing.
-      let poison = BlockError(
-        .poisoned, "An earlier flush failed: \(error.message)", errno: error.errno, file: name)
-      state.withLock { $0.poison = poison }
-      throw error
+      state.withLock { $0.poison = error.afterFlush }
+      throw error.ofFlush
     }
   }
 

@@ -47,8 +47,8 @@ package protocol Storage: AnyObject, Sendable {
   /// defined. Never an error where the storage cannot.
   func discard(_ range: ByteRange) throws(BlockError)
 
-  /// Makes everything written so far durable. After a failure every later write and flush fails
-  /// with `poisoned`: what the system then holds in its cache is not known.
+  /// Makes everything written so far durable. A failure is `poisoned`, and so is every later write
+  /// and flush until the file is opened anew: what the system then holds is not known.
   func flush() throws(BlockError)
 
   /// Sets the length; bytes that come in read as zero. Refused with `unsupported` on a device.

@@ -94,7 +94,13 @@ final class EveryFaultTests {
     // A crash right after the error.
     try judge(start, storage, place)
     // Life goes on, except after a flush that failed.
-    if kind == .flush { return true }
+    if kind == .flush {
+      for _ in 0..<2 {
+        let later = #expect(throws: BlockError.self, place) { try test.image.flush() }
+        #expect(later?.code == .poisoned && later?.errno == 5, place)
+      }
+      return true
+    }
     faulty.set(nil)
     try test.image.flush()
     try judge(start, storage, "\(place), flushed")

@@ -7,7 +7,7 @@ import Synchronization
 /// A batch counts as its single requests. A flush that fails poisons it, as it does a file.
 ///
 /// Isolation: any thread; state behind `state`.
-package final class FaultyStorage: Storage {
+package final class FaultyStorage: WrappingStorage {
   /// What is to fail.
   package struct Fault: Sendable {
     /// The kind of call; any when nil.
@@ -35,7 +35,7 @@ package final class FaultyStorage: Storage {
     var hasFailed = false
     var poison: BlockError?
   }
-  private let base: any Storage
+  package let base: any Storage
   private let state = Mutex(State())
 
   package init(_ base: any Storage, _ fault: Fault? = nil) {
@@ -70,15 +70,12 @@ package final class FaultyStorage: Storage {
       }
       if !fault.lasts { state.fault = nil }
       state.hasFailed = true
-      if operation == .flush {
-        state.poison = BlockError(.poisoned, "An earlier flush failed", file: base.name)
-      }
-      throw fault.error.on(file: base.name)
+      let error = fault.error.on(file: base.name)
+      guard operation == .flush else { throw error }
+      state.poison = error.afterFlush
+      throw error.ofFlush
     }
   }
-
-  package var name: String { base.name }
-  package var traits: StorageTraits { base.traits }
 
   package func size() throws(BlockError) -> Int {
     try enter(.size)

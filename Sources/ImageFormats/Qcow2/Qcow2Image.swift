@@ -94,6 +94,10 @@ package final class Qcow2Image: ImageDriver {
       do throws(BlockError) {
         return try body(&state)
       } catch {
+        // What a failed flush has left is not known: not even tables in memory change any more.
+        if error.code == .poisoned, state.readOnlyReason == nil {
+          state.readOnlyReason = error.afterFlush
+        }
         if state.readOnlyReason != nil { damaged.store(true, ordering: .releasing) }
         throw error
       }
