@@ -24,6 +24,10 @@ package enum Limits {
   package static let metadataCacheBytes = 32 << 20
   /// One slice of a table, the unit that is read, cached and written: a page.
   package static let tableSliceBytes = 4096
+  /// Changes of one image that wait beside its tables' pages (entries of L1 and refcount table,
+  /// references that are to go), however much memory there is: 3 MiB, written out in well under a
+  /// second.
+  package static let waitingChanges = 65_536
   /// One window of the copy loop.
   package static let copyWindowBytes = 2 << 20
   /// Windows in flight for one job: enough to keep two cores and a disk queue busy.

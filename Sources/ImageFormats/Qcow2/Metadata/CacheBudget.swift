@@ -1,7 +1,8 @@
 import BlockCore
 import Synchronization
 
-/// The memory that the tables of all open images may take together.
+/// The memory that the tables of all open images may take together, with what waits beside them to
+/// be written: changed entries of L1 and refcount tables, and references that are to go.
 ///
 /// Pages come from here and go back here. When it is used up, the pages that were not used for the
 /// longest time go, whichever image holds them; only clean ones can: what is dirty waits for its
@@ -20,12 +21,14 @@ package final class CacheBudget: Sendable {
   private let holders = Mutex<[WeakHolder]>([])
 
   /// Pages that every image may hold, clean or dirty, whatever the limits say.
-  static let leastPages = 64
+  let leastPages: Int
 
-  /// A budget of `bytes` bytes, not negative.
-  package init(bytes: Int = Limits.metadataCacheBytes) {
-    precondition(bytes >= 0)
+  /// A budget of `bytes` bytes, not negative. Only tests ask for other `leastPages`: with few of
+  /// them a small image writes out in the midst of its work, as a large one does.
+  package init(bytes: Int = Limits.metadataCacheBytes, leastPages: Int = 64) {
+    precondition(bytes >= 0 && leastPages >= 0)
     self.bytes = bytes
+    self.leastPages = leastPages
   }
 
   /// What all pages take now.

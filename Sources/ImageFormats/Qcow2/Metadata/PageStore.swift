@@ -13,6 +13,15 @@ final class PageStore {
     didSet { budget.give(oldValue - standingBytes) }
   }
 
+  /// What waits to be written beside the pages, in bytes (`Qcow2State.makeRoom`). It counts as
+  /// pages that are dirty do.
+  var waitingBytes = 0 {
+    didSet {
+      budget.give(oldValue - waitingBytes)
+      budget.noteDirty(waitingBytes - oldValue)
+    }
+  }
+
   private struct Usage {
     var bytes = 0
     var dirty = 0
@@ -25,7 +34,8 @@ final class PageStore {
 
   deinit {
     removeAll()
-    budget.give(standingBytes)
+    budget.give(standingBytes + waitingBytes)
+    budget.noteDirty(-waitingBytes)
   }
 
   /// Offsets of pages are multiples of 512, so the region has room beside them.
@@ -84,8 +94,8 @@ final class PageStore {
 
   /// Whether so much is dirty that it should be written out before more is added.
   var needsWriteOut: Bool {
-    let own = mapping.dirty + refcounts.dirty
-    let least = CacheBudget.leastPages * TableSlice.largestCost
+    let own = mapping.dirty + refcounts.dirty + waitingBytes
+    let least = budget.leastPages * TableSlice.largestCost
     return own > max(least, budget.dirtyAllowance(own: own))
       || mapping.dirty > max(least, limits.mapping / 2)
       || refcounts.dirty > max(least, limits.refcounts / 2)
@@ -129,7 +139,7 @@ final class PageStore {
     let (held, limit) =
       page.region.counts
       ? (refcounts.bytes, limits.refcounts) : (mapping.bytes, limits.mapping)
-    return held + page.cost > max(CacheBudget.leastPages * page.cost, limit)
+    return held + page.cost > max(budget.leastPages * page.cost, limit)
   }
 }
 
