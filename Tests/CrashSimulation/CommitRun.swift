@@ -35,18 +35,18 @@ struct CommitRun {
     if let completion = scene.completion { scene.expect(after, from: completion) }
   }
 
-  private var images: [Qcow2Image] {
-    get throws { try scene.names.indices.map { try scene.open($0) } }
+  private var images: [any ImageDriver] {
+    get throws { try scene.names.indices.map { try scene.openDriver($0, readOnly: false) } }
   }
 
   @ControlPlane
   private static func commit(
-    _ images: [Qcow2Image], _ names: [String], log: StorageLog, top: Int, base: Int,
+    _ images: [any ImageDriver], _ names: [String], log: StorageLog, top: Int, base: Int,
     emptiesTop: Bool
   ) async throws {
     let graph = BlockGraph(gate: try OpenGate(roots: []))
     let registry = JobRegistry(graph: graph) { event in
-      if case .completed(_, nil) = event { log.append(.note(CrashScene.completed)) }
+      log.append(.note(event.name))
     }
     var nodes: [BlockNode] = []
     for (name, image) in zip(names, images) {
@@ -66,5 +66,20 @@ struct CommitRun {
     }
     let end = try await registry.wait(for: "j0", until: .concluded)
     if let failure = end.failure { throw failure }
+  }
+}
+
+extension JobEvent {
+  /// The name by which clients hear of it.
+  fileprivate var name: String {
+    switch self {
+    case .statusChanged: "JOB_STATUS_CHANGE"
+    case .ready: "BLOCK_JOB_READY"
+    case .completed(_, nil): CrashScene.completed
+    case .completed: "BLOCK_JOB_COMPLETED with an error"
+    case .cancelled: "BLOCK_JOB_CANCELLED"
+    case .pending: "BLOCK_JOB_PENDING"
+    case .error: "BLOCK_JOB_ERROR"
+    }
   }
 }

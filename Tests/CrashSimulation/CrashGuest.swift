@@ -22,7 +22,7 @@ final class CrashGuest {
     image = try scene.open(scene.names.count - 1)
     var layers: [any ImageDriver] = []
     for index in scene.names.indices.dropLast().reversed() {
-      layers.append(try scene.openReadOnly(index))
+      layers.append(try scene.openDriver(index, readOnly: true))
     }
     beneath = layers.isEmpty ? nil : LayeredView(layers[...])
     view = try scene.view(scene.top)
@@ -55,6 +55,18 @@ final class CrashGuest {
     view.writeZeroes(range)
     expect([view])
     try image.writeZeroes(range, deallocate: deallocate, over: beneath)
+  }
+
+  /// Whole clusters read zero afterwards, where the image can say so.
+  func discard(_ range: ByteRange) throws {
+    let end = range.upper == view.size ? range.upper.roundedUp(to: image.clusterSize) : range.upper
+    let lower = range.lower.roundedUp(to: image.clusterSize)
+    let upper = min(end.roundedDown(to: image.clusterSize), view.size)
+    if lower < upper, image.hasZeroFlag || image.backingLink == nil {
+      view.writeZeroes(ByteRange(from: lower, to: upper))
+      expect([view])
+    }
+    try image.discard(range, .readsZero)
   }
 
   func flush() throws {

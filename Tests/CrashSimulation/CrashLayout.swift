@@ -29,6 +29,12 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     case longBase = "long-base"
     /// The disk ends inside a cluster.
     case oddSize = "odd-size"
+    /// The base is a raw file with holes.
+    case rawBase = "raw-base"
+    /// There is memory for a page or two of the tables, so that all of them go and come back.
+    case smallCache = "small-cache"
+    /// There is none: every change is written out before the next.
+    case noCache = "no-cache"
   }
 
   package var version = 3
@@ -62,10 +68,20 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
   /// The disk's length: some L2 tables with small clusters, some clusters with large ones.
   var diskSize: Int {
     if isLarge { return clusterSize * 4400 }
+    // Many tables, between which there is something to choose.
+    if isShortOfMemory { return clusterSize * (clusterSize / 8 * 7 + 3) }
     let size = max(
       40 << 10, min(clusterSize * clusterSize / 8 * 2 + clusterSize, max(clusterSize * 6, 56 << 10))
     )
     return traits.contains(.oddSize) ? size + 512 : size
+  }
+
+  private var isShortOfMemory: Bool { !traits.isDisjoint(with: [.smallCache, .noCache]) }
+
+  /// The memory for the tables of all its images.
+  func makeBudget() -> CacheBudget {
+    if traits.contains(.noCache) { return CacheBudget(bytes: 0, leastPages: 0) }
+    return traits.contains(.smallCache) ? CacheBudget(bytes: 2048, leastPages: 1) : CacheBudget()
   }
 
   /// Guests write to so many bytes of a disk, and to its end.
@@ -77,11 +93,15 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     var generator = SeededGenerator(seed: UInt64(clusterSize * 8 + depth) ^ seed)
     for index in 0..<depth {
       let name = index == 0 ? "base" : index == depth - 1 ? "top" : "middle\(index)"
+      if index == 0, traits.contains(.rawBase) {
+        chain.append((name, rawBase(&generator)))
+        continue
+      }
       let storage = CrashStorage(name: name)
-      try create(storage, index, over: chain.last?.name)
+      try create(storage, index, over: chain.last)
       let image = try Qcow2Image.open(on: storage, readOnly: false)
-      let layers = try chain.reversed().map { file -> any ImageDriver in
-        try Qcow2Image.open(on: CrashStorage(file.image, name: file.name), readOnly: true)
+      let layers = try chain.reversed().map { file in
+        try CrashStorage(file.image, name: file.name).openToRead(isQcow2: file.image.isQcow2)
       }
       let beneath = layers.isEmpty ? nil : LayeredView(layers[...])
       try fill(image, beneath, &generator, isTop: index == depth - 1)
@@ -100,16 +120,36 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     return chain
   }
 
-  private func create(_ storage: CrashStorage, _ index: Int, over backing: String?) throws {
-    var options = Qcow2CreateOptions(size: diskSize)
-    if index == 0, depth > 1 {
-      if traits.contains(.shortBase) { options.size -= 5 * 512 + clusterSize }
-      if traits.contains(.longBase) { options.size += 3 * clusterSize + 1024 }
+  private var baseSize: Int {
+    var size = diskSize
+    if depth > 1, traits.contains(.shortBase) { size -= 5 * 512 + clusterSize }
+    if depth > 1, traits.contains(.longBase) { size += 3 * clusterSize + 1024 }
+    return size
+  }
+
+  /// Bytes here and there, holes between them.
+  private func rawBase(_ generator: inout SeededGenerator) -> CrashImage {
+    var image = CrashImage()
+    // A disk is a whole number of sectors; the file need not be.
+    image.truncate(to: baseSize - (traits.contains(.oddSize) ? 300 : 0))
+    for part in stride(from: 0, to: image.size, by: 24 << 10) {
+      let offset = part + Int.random(in: 0..<16 << 10, using: &generator)
+      let length = min(Int.random(in: 1..<8 << 10, using: &generator), image.size - offset)
+      if length > 0 { image.write(generator.bytes(length)[...], at: offset) }
     }
+    return image
+  }
+
+  private func create(
+    _ storage: CrashStorage, _ index: Int, over backing: (name: String, image: CrashImage)?
+  ) throws {
+    var options = Qcow2CreateOptions(size: index == 0 ? baseSize : diskSize)
     options.version = version
     options.clusterSize = clusterSize
     options.refcountBits = refcountBits
-    let link = backing.map { BackingLink(name: $0, format: "qcow2") }
+    let link = backing.map {
+      BackingLink(name: $0.name, format: $0.image.isQcow2 ? "qcow2" : "raw")
+    }
     if index == depth - 1, traits.contains(.compressed) {
       let bytes = try compressedImage(options)
       try bytes.withBytes { (span) throws(BlockError) in try storage.write(span, at: 0) }
@@ -198,37 +238,4 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
 package enum CrashLayoutError: Error {
   /// What a tool said.
   case tool(String)
-}
-
-extension CrashLayout {
-  /// All of them.
-  package static let all: [CrashLayout] = [
-    CrashLayout(512), CrashLayout(512, refcountBits: 1), CrashLayout(512, refcountBits: 64),
-    CrashLayout(512, version: 2), CrashLayout(512, version: 2, .movedL1),
-    CrashLayout(512, .movedL1), CrashLayout(512, refcountBits: 64, .movedL1),
-    CrashLayout(512, refcountBits: 64, .movedRefcountTable),
-    CrashLayout(512, refcountBits: 64, .fullRefcountTable),
-    CrashLayout(512, .snapshot), CrashLayout(512, .bitmap), CrashLayout(512, depth: 3),
-    CrashLayout(512, depth: 4),
-    CrashLayout(512, .shortBase), CrashLayout(512, .longBase),
-    CrashLayout(512, refcountBits: 8, depth: 3, .movedL1), CrashLayout(512, .compressed),
-    CrashLayout(512, depth: 1), CrashLayout(512, version: 2, depth: 3, .shortBase),
-    CrashLayout(1024, refcountBits: 2, .oddSize), CrashLayout(1024, refcountBits: 4),
-    CrashLayout(1024, version: 2, .oddSize), CrashLayout(1024, .movedL1, .oddSize),
-    CrashLayout(1024, refcountBits: 32, depth: 3, .longBase),
-    CrashLayout(1024, .snapshot, .oddSize), CrashLayout(2048, refcountBits: 8, depth: 4),
-    CrashLayout(4096), CrashLayout(4096, version: 2, .oddSize),
-    CrashLayout(4096, refcountBits: 1, .oddSize), CrashLayout(4096, refcountBits: 2, .movedL1),
-    CrashLayout(4096, refcountBits: 64, .oddSize), CrashLayout(4096, .compressed, .oddSize),
-    CrashLayout(4096, version: 2, .compressed), CrashLayout(4096, .snapshot),
-    CrashLayout(4096, refcountBits: 32, .bitmap), CrashLayout(512, .autoclear),
-    CrashLayout(4096, depth: 3, .oddSize, .longBase),
-    CrashLayout(4096, version: 2, depth: 4, .shortBase),
-    CrashLayout(4096, depth: 3, .movedL1, .oddSize),
-    CrashLayout(16_384, .oddSize), CrashLayout(16_384, refcountBits: 32, .movedL1),
-    CrashLayout(16_384, depth: 3, .snapshot, .oddSize),
-    CrashLayout(65_536, .oddSize), CrashLayout(65_536, version: 2, depth: 3),
-    CrashLayout(65_536, depth: 3, .movedL1, .oddSize), CrashLayout(65_536, .compressed),
-    CrashLayout(65_536, refcountBits: 64, .snapshot),
-  ]
 }

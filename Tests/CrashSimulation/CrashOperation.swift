@@ -24,6 +24,12 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   package func fits(_ layout: CrashLayout) -> Bool {
     // Thousands of clusters, one by one, would take all the time there is.
     if layout.isLarge { return [.fill, .write, .resize, .reset, .link].contains(self) }
+    // A repair does not look at the base, and the other names of `link` are a qcow2 image's.
+    if layout.traits.contains(.rawBase),
+      [.link, .repairLeaks, .repairAll, .repairAtOpen].contains(self)
+    {
+      return false
+    }
     return switch self {
     case .fill, .write, .resize, .discard: true
     case .create: layout.traits.isEmpty && layout.depth < 3
@@ -130,13 +136,14 @@ package enum CrashOperation: String, CaseIterable, Sendable {
       end, (lengths.randomElement(using: &generator) ?? 0).roundedUp(to: 512))
     let offset = Int.random(in: 0...(end - length) / 512, using: &generator) * 512
     let aligned = min(offset.roundedDown(to: cluster), end - length)
-    switch Int.random(in: 0..<8, using: &generator) {
+    switch Int.random(in: 0..<9, using: &generator) {
     case 0:
       try guest.writeZeroes(ByteRange(at: offset, length: length), deallocate: false)
     case 1:
       try guest.writeZeroes(ByteRange(at: aligned, length: length), deallocate: true)
     case 2, 3:
       try guest.write(generator.bytes(length), at: aligned)
+    case 4: try guest.discard(ByteRange(at: aligned, length: length))
     default:
       try guest.write(generator.bytes(length), at: offset)
     }

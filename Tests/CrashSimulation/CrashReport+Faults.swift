@@ -26,6 +26,8 @@ extension CrashReport {
     CrashLayout(1024, version: 2, .oddSize), CrashLayout(4096, depth: 3, .longBase),
     CrashLayout(4096, refcountBits: 2, .snapshot), CrashLayout(4096, .compressed),
     CrashLayout(4096, .shortBase), CrashLayout(16_384, .oddSize), CrashLayout(65_536),
+    CrashLayout(512, refcountBits: 64, .noCache),
+    CrashLayout(4096, depth: 3, .rawBase, .shortBase),
   ]
 
   /// Runs operations on real files with every kind of fault at every place.

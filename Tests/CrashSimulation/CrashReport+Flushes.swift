@@ -7,7 +7,7 @@ extension CrashReport {
     try await sideBySide(FlushWitness.all, width: width) {
       try await ($0, $0.trial.run())
     } then: { witness, outcome in
-      found["\(witness)"] = outcome.faults.first ?? outcome.failure
+      found["\(witness)"] = outcome.failure == nil ? outcome.faults.first : nil
     }
     tell("")
     tell("| flush left out | operation, layout | first found |")

@@ -26,6 +26,8 @@ package final class CrashScene {
   package let log = StorageLog()
   /// A flush that the engine leaves out.
   package let elided: FlushPoint?
+  /// The memory for the tables of all images.
+  private let budget: CacheBudget
   /// A file as the operation has it, and what it holds at a moment.
   struct File: Sendable {
     var storage: any Storage
@@ -38,23 +40,35 @@ package final class CrashScene {
   package private(set) var expectations: [(position: Int, expected: CrashExpectation)] = []
 
   /// The images of `chain`, the base first, as they are.
-  package init(_ chain: [(name: String, image: CrashImage)], eliding elided: FlushPoint? = nil) {
+  package init(
+    _ chain: [(name: String, image: CrashImage)], eliding elided: FlushPoint? = nil,
+    budget: CacheBudget = CacheBudget()
+  ) {
     names = chain.map(\.name)
     initial = chain.map(\.image)
     let log = log
     files = chain.map { (name, image) in
       let storage = CrashStorage(image, name: name)
-      return File(storage: RecordingStorage(storage, log: log)) { storage.image }
+      let recorded = RecordingStorage(storage, log: log)
+      // The one flush of a raw image is the one that its caller asks for.
+      let isFlushed = image.isQcow2 || elided != .final
+      return File(storage: isFlushed ? recorded : UnflushedStorage(base: recorded)) {
+        storage.image
+      }
     }
     self.elided = elided
+    self.budget = budget
   }
 
   /// The images of `chain` in these files, of which nothing is recorded.
-  init(_ chain: [(name: String, image: CrashImage)], in files: [File]) {
+  init(
+    _ chain: [(name: String, image: CrashImage)], in files: [File], budget: CacheBudget
+  ) {
     names = chain.map(\.name)
     initial = chain.map(\.image)
     self.files = files
     elided = nil
+    self.budget = budget
   }
 
   /// The name of the image that the guest uses.
@@ -63,14 +77,23 @@ package final class CrashScene {
   /// Whether the top has version 3's feature bits.
   var isVersion3: Bool { initial[names.count - 1][7] == 3 }
 
-  /// The image at `index`, the base being 0, on a storage that records.
+  /// The qcow2 image at `index`, the base being 0, on a storage that records.
   package func open(_ index: Int) throws(BlockError) -> Qcow2Image {
-    try Qcow2Image.open(on: storage(index), readOnly: false, dropBitmaps: true, eliding: elided)
+    try Qcow2Image.open(
+      on: storage(index), readOnly: false, dropBitmaps: true, budget: budget, eliding: elided)
   }
 
-  /// The image at `index`, open for reading only.
+  /// The qcow2 image at `index`, open for reading only.
   func openReadOnly(_ index: Int) throws(BlockError) -> Qcow2Image {
-    try Qcow2Image.open(on: storage(index), readOnly: true, eliding: elided)
+    try Qcow2Image.open(on: storage(index), readOnly: true, budget: budget, eliding: elided)
+  }
+
+  /// The image at `index`, of whichever format.
+  func openDriver(_ index: Int, readOnly: Bool) throws(BlockError) -> any ImageDriver {
+    guard initial[index].isQcow2 else {
+      return try RawImage.open(on: storage(index), readOnly: readOnly)
+    }
+    return readOnly ? try openReadOnly(index) : try open(index)
   }
 
   /// The file at `index`; what happens to it is in the log.
@@ -111,4 +134,13 @@ package final class CrashScene {
   package func expectation(at position: Int) -> CrashExpectation? {
     expectations.last { $0.position <= position }?.expected
   }
+}
+
+/// A storage of which nothing is made durable.
+///
+/// Isolation: any thread.
+private final class UnflushedStorage: WrappingStorage {
+  let base: any Storage
+  init(base: any Storage) { self.base = base }
+  func flush() throws(BlockError) {}
 }

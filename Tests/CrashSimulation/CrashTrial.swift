@@ -21,7 +21,9 @@ package struct CrashTrial: Sendable {
     /// Why the operation did not come to its end.
     package var failure: String?
 
-    package var isBad: Bool { badViews + checkErrors > 0 || failure != nil }
+    /// Whether a power loss leaves what it must not. That the operation itself fails shows nothing
+    /// of the kind.
+    package var hasBadState: Bool { badViews + checkErrors > 0 }
   }
 
   package var layout: CrashLayout
@@ -40,14 +42,14 @@ package struct CrashTrial: Sendable {
   }
 
   private func makeScene() throws -> CrashScene {
-    CrashScene(try operation.prepare(layout.build()), eliding: elided)
+    CrashScene(
+      try operation.prepare(layout.build()), eliding: elided, budget: layout.makeBudget())
   }
 
   /// Runs the operation alone, and counts its flushes.
-  func flushes() async throws -> Int {
+  package func flushes() async throws -> Int {
     let scene = try makeScene()
-    // Where it fails, the log ends early.
-    try? await operation.run(in: scene, seed: effort.seed)
+    try await operation.run(in: scene, seed: effort.seed)
     return scene.log.entries.count { $0.event == .flushed }
   }
 

@@ -56,5 +56,7 @@ package struct FlushWitness: Sendable, CustomStringConvertible {
     FlushWitness(.creation, .create, CrashLayout(512)),
     FlushWitness(.final, .write, CrashLayout(512)),
     FlushWitness(.final, .commitActive, CrashLayout(512)),
+    FlushWitness(.final, .commitActive, CrashLayout(512, .rawBase)),
+    FlushWitness(.final, .commitIntermediate, CrashLayout(512, depth: 3, .rawBase)),
   ]
 }

@@ -61,10 +61,9 @@ final class QemuStorageDaemon {
   /// The options of the last of `names` over the others.
   private static func node(_ names: ArraySlice<String>, _ files: SceneFiles) -> String {
     guard let name = names.last else { return "null" }
-    return """
-      {"driver": "qcow2", "node-name": "\(name)", \
-      "file": {"driver": "file", "filename": "\(files.directory.file(name))"}, \
-      "backing": \(node(names.dropLast(), files))}
-      """
+    let format = names.count == 1 && files.hasRawBase ? "raw" : "qcow2"
+    let file = #"{"driver": "file", "filename": "\#(files.directory.file(name))"}"#
+    let backing = format == "raw" ? "" : #", "backing": \#(node(names.dropLast(), files))"#
+    return #"{"driver": "\#(format)", "node-name": "\#(name)", "file": \#(file)\#(backing)}"#
   }
 }

@@ -1,3 +1,5 @@
+import QMP
+import QMPClient
 package import TestSupport
 
 /// A commit by a program of its own, recorded from outside, and all the states that a power loss
@@ -21,13 +23,16 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
     package var layouts: [CrashLayout] {
       switch self {
       case .active:
-        [CrashLayout(512), CrashLayout(4096), CrashLayout(65_536), CrashLayout(4096, .shortBase)]
+        [
+          CrashLayout(512), CrashLayout(4096), CrashLayout(65_536), CrashLayout(4096, .shortBase),
+          CrashLayout(4096, .rawBase, .shortBase),
+        ]
       case .resized:
         [512, 1024, 4096, 16_384, 65_536].map { CrashLayout($0, .movedL1) }
       case .intermediate:
         [
           CrashLayout(512, depth: 3), CrashLayout(4096, depth: 4), CrashLayout(65_536, depth: 3),
-          CrashLayout(4096, depth: 3, .movedL1, .oddSize),
+          CrashLayout(4096, depth: 3, .movedL1, .oddSize), CrashLayout(512, depth: 3, .rawBase),
         ]
       }
     }
@@ -111,6 +116,27 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
     return outcome
   }
 
+  /// The events that our daemon's client got, and those in the recording, both in their order.
+  package func events() throws -> (told: [String], recorded: [String]) {
+    let scene = CrashScene(try layout.build())
+    let files = try SceneFiles(Array(zip(scene.names, scene.initial).map { ($0, $1) }))
+    let recorder = TraceRecorder(files.directory, output: files.aside.file("trace"))
+    let daemon = try DaemonProcess.start(launcher: recorder.launcher)
+    let client = try daemon.client()
+    try errand.run(client, on: files)
+    daemon.stop()
+    var told: [String] = []
+    // Until there is nothing left that was sent before the end.
+    while let event = try? client.nextEvent() { told.append(event.name) }
+    let trace = try ProgramTrace(String(decoding: try files.aside.read("trace"), as: UTF8.self))
+    let recorded = trace.entries.compactMap { entry -> String? in
+      if case .note(let name) = entry.event { name } else { nil }
+    }
+    return (told, recorded)
+  }
+
+  private var errand: Errand { commit == .intermediate ? .commitIntermediate : .commitActive }
+
   // MARK: The programs
 
   private func record(_ files: SceneFiles) throws -> ProgramTrace {
@@ -118,7 +144,6 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
     switch (maker, commit) {
     case (.qblockd, _):
       let daemon = try DaemonProcess.start(launcher: recorder.launcher)
-      let errand = commit == .intermediate ? Errand.commitIntermediate : .commitActive
       try errand.run(try daemon.client(), on: files)
       daemon.stop()
     case (.qemu, .intermediate):

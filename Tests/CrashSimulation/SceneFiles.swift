@@ -12,12 +12,14 @@ final class SceneFiles {
   let directory: TemporaryDirectory
   /// The files, the base first.
   let names: [String]
+  let hasRawBase: Bool
 
   /// Directories with the files of `chain`, inside `parent`.
   init(_ chain: [(name: String, image: CrashImage)], in parent: String? = nil) throws {
     aside = try TemporaryDirectory(in: parent)
     directory = try TemporaryDirectory(in: parent)
     names = chain.map(\.name)
+    hasRawBase = chain.first?.image.isQcow2 == false
     try write(chain.map(\.image))
   }
 

@@ -27,6 +27,17 @@ struct RecordedSmokeTests {
     #expect(outcome.faults == [])
   }
 
+  @Test(
+    "a recording of a daemon has every event that its client got, in the order of both",
+    arguments: [RecordedTrial.Commit.active, .intermediate])
+  func events(commit: RecordedTrial.Commit) throws {
+    let layout = CrashLayout(4096, depth: commit == .active ? 2 : 3)
+    let events = try RecordedTrial(.qblockd, commit, layout).events()
+    #expect(events.recorded == events.told)
+    #expect(events.told.contains("BLOCK_JOB_COMPLETED"))
+    #expect(events.told.count { $0 == "JOB_STATUS_CHANGE" } > 4)
+  }
+
   private func trial(
     _ maker: RecordedTrial.Maker, _ commit: RecordedTrial.Commit
   ) throws -> RecordedTrial.Outcome {

@@ -78,6 +78,12 @@ package struct CrashImage: Sendable {
     }
   }
 
+  /// Whether it begins as a qcow2 image does; every other file is a raw image.
+  package var isQcow2: Bool { number(at: 0, width: 4) == 0x5146_49fb }
+
+  /// Whether the page in which `offset` lies is all zeros, or past the end.
+  func isHole(at offset: Int) -> Bool { pageHash(at: offset) == 0 }
+
   /// The hash of the page in which `offset` lies: equal for equal bytes, 0 for zeros.
   package func pageHash(at offset: Int) -> UInt64 {
     let index = offset / CrashImage.pageSize

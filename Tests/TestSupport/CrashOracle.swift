@@ -75,7 +75,7 @@ package struct CrashOracle {
   /// Checks the refcounts of every qcow2 image.
   private func check(_ expected: CrashExpectation) throws(Fault) {
     for (name, image) in zip(names, images)
-    where !expected.unneeded.contains(name) && isQcow2(image) {
+    where !expected.unneeded.contains(name) && image.isQcow2 {
       if let repair = expected.repaired[name] {
         try check(name, RefcountCheck(image), repair, isTold: expected.marked.contains(name))
         continue
@@ -194,9 +194,9 @@ package struct CrashOracle {
   ) throws(Fault) -> any ImageDriver {
     let storage = CrashStorage(file, name: name)
     return try CrashOracle.seen { () throws(BlockError) -> any ImageDriver in
-      isQcow2(file)
-        ? try Qcow2Image.open(on: storage, readOnly: readOnly, dropBitmaps: true)
-        : try RawImage.open(on: storage, readOnly: true)
+      readOnly || !file.isQcow2
+        ? try storage.openToRead(isQcow2: file.isQcow2)
+        : try Qcow2Image.open(on: storage, readOnly: false, dropBitmaps: true)
     }
   }
 
@@ -204,8 +204,6 @@ package struct CrashOracle {
     guard let index = names.firstIndex(of: name) else { return false }
     return images[index].number(at: 88, width: 8) != 0
   }
-
-  private func isQcow2(_ image: CrashImage) -> Bool { image.number(at: 0, width: 4) == 0x5146_49fb }
 
   static func seen<R>(_ body: () throws(BlockError) -> R) throws(Fault) -> R {
     do {

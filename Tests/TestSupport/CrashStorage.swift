@@ -1,5 +1,6 @@
 package import BlockCore
 package import BlockIO
+package import ImageFormats
 import Synchronization
 
 /// A storage over a `CrashImage`: what an engine sees that opens the files after a power loss.
@@ -38,9 +39,30 @@ package final class CrashStorage: Storage {
   package func truncate(to size: Int) throws(BlockError) {
     state.withLock { $0.truncate(to: size) }
   }
+  /// Pages of zeros are holes.
   package func extent(in range: ByteRange) throws(BlockError) -> StorageExtent {
-    StorageExtent(range: range, isData: true)
+    state.withLock { image in
+      func isHole(_ offset: Int) -> Bool { offset >= image.size || image.isHole(at: offset) }
+      let isData = !isHole(range.lower)
+      var end = range.lower
+      while end < range.upper, isHole(end) != isData {
+        end = (end + 1).roundedUp(to: CrashImage.pageSize)
+      }
+      let found = ByteRange(from: range.lower, to: min(end, range.upper))
+      guard isData else { return StorageExtent(range: found, isData: false) }
+      let present = ByteRange(from: found.lower, to: min(found.upper, image.size))
+      return StorageExtent(range: present, isData: true)
+    }
   }
   package func reopen(readOnly: Bool) throws(BlockError) {}
   package func close() throws(BlockError) {}
+}
+
+extension Storage {
+  /// The image in these bytes, open for reading only: a qcow2 image where `isQcow2`, a raw one
+  /// otherwise.
+  package func openToRead(isQcow2: Bool) throws(BlockError) -> any ImageDriver {
+    isQcow2
+      ? try Qcow2Image.open(on: self, readOnly: true) : try RawImage.open(on: self, readOnly: true)
+  }
 }

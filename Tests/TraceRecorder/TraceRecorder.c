@@ -80,7 +80,9 @@ static void note_write(const char *name, off_t offset, const uint8_t *bytes, siz
   free(line);
 }
 
-// The event in a message that has gone out, if there is one.
+// The events in a message that is about to go out. They are noted before: what is made durable
+// after that does not count for them. Of a message that goes out in two pieces some may be noted
+// twice.
 static void note_event(const char *message, size_t count) {
   static const char key[] = "\"event\"";
   const char *end = message + count;
@@ -184,9 +186,8 @@ ssize_t write(int fd, const void *bytes, size_t count) {
     if (written > 0) (void)lseek(fd, offset + written, SEEK_SET);
     return written;
   }
-  ssize_t sent = syscall(SYS_write, fd, bytes, count);
-  if (sent > 0 && output >= 0) note_event(bytes, (size_t)sent);
-  return sent;
+  if (output >= 0) note_event(bytes, count);
+  return syscall(SYS_write, fd, bytes, count);
 }
 
 ssize_t writev(int fd, const struct iovec *vector, int parts) {
@@ -201,19 +202,18 @@ ssize_t writev(int fd, const struct iovec *vector, int parts) {
 // MARK: Messages
 
 ssize_t send(int fd, const void *bytes, size_t count, int flags) {
-  ssize_t sent = syscall(SYS_sendto, fd, bytes, count, flags, NULL, 0);
-  if (sent > 0 && output >= 0) note_event(bytes, (size_t)sent);
-  return sent;
+  if (output >= 0) note_event(bytes, count);
+  return syscall(SYS_sendto, fd, bytes, count, flags, NULL, 0);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-  ssize_t sent = syscall(SYS_sendmsg, fd, message, flags);
-  if (sent <= 0 || output < 0) return sent;
-  size_t count;
-  uint8_t *bytes = gathered(message->msg_iov, (int)message->msg_iovlen, &count);
-  note_event((const char *)bytes, (size_t)sent);
-  free(bytes);
-  return sent;
+  if (output >= 0) {
+    size_t count;
+    uint8_t *bytes = gathered(message->msg_iov, (int)message->msg_iovlen, &count);
+    note_event((const char *)bytes, count);
+    free(bytes);
+  }
+  return syscall(SYS_sendmsg, fd, message, flags);
 }
 
 // MARK: Lengths and holes
