@@ -51,8 +51,9 @@ extension BlockGraph {
   /// header is to say.
   ///
   /// `overlay` is opened for writing meanwhile where it is not; its requests wait. Where it fails
-  /// nothing has changed; a crash leaves the old or the new header, and both lead to the same bytes
-  /// if the caller has made them so.
+  /// nothing has changed in the graph; a crash, or a flush that fails, leaves the old or the new
+  /// header, and both lead to the same bytes if the caller has made them so. Tests:
+  /// `CommitOrderTests`, `CrashSmokeTests` (intermediate commit).
   package func dropIntermediates(
     under overlay: BlockNode, to base: BlockNode?, writing link: BackingLink?
   ) async throws(BlockError) {

@@ -40,6 +40,25 @@ struct StyleTests {
     }
   }
 
+  @Test("comments name only tests that there are; whoever orders flushes names the tests of that")
+  func namedTests() throws {
+    let tests = try SourceTree.swiftFiles(under: "Tests").flatMap(\.lines)
+    let declared = Set(
+      tests.compactMap { line in
+        line.firstMatch(of: /(?:struct|class) (\w+Tests)\b/).map { String($0.1) }
+      })
+    for file in try SourceTree.swiftFiles(under: "Sources") {
+      let comments = file.lines.filter { $0.contains("//") }
+      let named = comments.flatMap { $0.matches(of: /`(\w+Tests)`/).map { String($0.1) } }
+      for name in named where !declared.contains(name) {
+        Issue.record("\(file.path) names \(name), which is no test")
+      }
+      if file.lines.contains(where: { $0.contains(/\bflush\(\.\w/) }) {
+        #expect(!named.isEmpty, "\(file.path) flushes, and names no test")
+      }
+    }
+  }
+
   @Test("functions have at most 70 lines")
   func functions() throws {
     for file in try SourceTree.swiftFiles(under: "Sources") {

@@ -7,7 +7,7 @@ package import ImageFormats
 /// Checks an image's metadata, and repairs them where it is told to.
 ///
 /// A check writes nothing, and a repair brings the image from one crash-safe state to the next, so
-/// both may be cancelled at any moment.
+/// both may be cancelled at any moment. Tests: `CrashSmokeTests` (repair), `CheckRepairTests`.
 ///
 /// Isolation: control plane.
 @ControlPlane

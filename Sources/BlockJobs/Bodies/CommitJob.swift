@@ -13,9 +13,19 @@ import ImageFormats
 ///
 /// At every moment, whatever is interrupted, the chain through the top and through every overlay of
 /// it reads as before: the base is durable before a header or an edge points past the layers above
-/// it, and an overlay is durable before anybody hears that the job is done. What a crash leaves: a
-/// base that is partly written (commit again), some overlays that lead to the base and some that
-/// lead to the top (both read the same).
+/// it, and an overlay is durable before anybody hears that the job is done.
+///
+/// What a crash leaves, by the flushes:
+/// 1. Before the base is flushed: a base that is partly written (commit again); nothing else has
+///    changed.
+/// 2. After it, active layer: the base has all, and the top is as it was; where it is emptied, what
+///    `makeEmpty` leaves of it, over a base that shows the same.
+/// 3. After it, layers in the middle: each overlay leads to the top or to the base, and both read
+///    the same (`setBackingLink` flushes one after the other).
+/// 4. After BLOCK_JOB_COMPLETED: the end, whatever is lost.
+///
+/// Tests: `CrashSmokeTests` (commit: active, intermediate), `CommitOrderTests`,
+/// `RecordedSmokeTests` (a daemon, recorded from outside), `KillSmokeTests`, `PoisonedCommitTests`.
 ///
 /// Isolation: control plane.
 @ControlPlane

@@ -10,7 +10,8 @@ package import ImageFormats
 /// it first compares, and refuses where a guest would see a change.
 ///
 /// What a crash leaves is the driver's affair: the full layer, or an empty one, or (with `discard`)
-/// one that is emptied up to some cluster.
+/// one that is emptied up to some cluster. Tests: `CrashSmokeTests` (reset, discard),
+/// `KillSmokeTests`.
 ///
 /// Isolation: control plane.
 @ControlPlane

@@ -5,6 +5,9 @@ package import BlockRuntime
 
 /// Writes bytes to a disk: for people at a command line, and for tests.
 ///
+/// Crash: in each sector the old bytes or the new ones; after its end the new ones. Tests:
+/// `KillSmokeTests`.
+///
 /// Isolation: control plane.
 @ControlPlane
 package final class WriteJob: JobBody {

@@ -33,8 +33,13 @@ package enum Qcow2Create {
   /// - Throws: `invalidArgument` for options that the format cannot have, before anything is
   ///   written; `noSpace` or `io` from the storage.
   ///
-  /// A crash before it returns leaves no image, or half of one. `elided` is a flush to leave out;
-  /// for the crash simulator alone.
+  /// Crash: before `creation`, the one flush, no image or half of one, which nobody has been told
+  /// of; after it the whole image. With `preallocatesMetadata` the empty image is durable first,
+  /// and then what a crash leaves of a write.
+  ///
+  /// Tests: `CrashSmokeTests` (create), `GrowthTests`.
+  ///
+  /// `elided` is a flush to leave out; for the crash simulator alone.
   package static func create(
     _ options: Qcow2CreateOptions, on storage: any Storage, eliding elided: FlushPoint? = nil
   ) throws(BlockError) {

@@ -23,6 +23,9 @@ extension Qcow2State {
   /// Readies the header for the first change: feature bits that promise something about data that
   /// is about to change are cleared ("autoclear"), durably, before anything else is written, and
   /// bitmaps that may go do so: not before, so that an image that is only looked at keeps them.
+  ///
+  /// Crash: before `autoclearBeforeWrite` the bits are there or not, and nothing contradicts them;
+  /// after it they are gone. Tests: `CrashSmokeTests` (an image with a bitmap).
   mutating func prepareToWrite() throws(BlockError) {
     if let readOnlyReason { throw readOnlyReason }
     if isPrepared { return }

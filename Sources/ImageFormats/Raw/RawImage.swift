@@ -10,6 +10,11 @@ import Synchronization
 /// The disk is as long as the storage, rounded up to whole sectors as QEMU does; what lies between
 /// the storage's end and the disk's reads zero, and a write there makes the storage longer.
 ///
+/// Crash: there are no metadata, so each sector written, zeroed or discarded since the last flush
+/// has its old value or a later one, and a resize has happened or not: what comes in reads zero.
+/// After a flush all of it is there. Tests: `CrashSmokeTests` (commit into a raw base),
+/// `PoisonedImageTests`.
+///
 /// Isolation: any thread; state behind `state`.
 package final class RawImage: ImageDriver {
   /// The unit of a disk's length.

@@ -100,6 +100,9 @@ extension Qcow2State {
 
   /// Marks the image corrupt on disk, before the write that would destroy something, and refuses
   /// all later ones. Returns the error to throw.
+  ///
+  /// Crash: before `corruptBit` the image with or without the mark, and nothing destroyed; after it
+  /// the mark. Tests: `CrashSmokeTests` (refuse), `VettingTests`.
   mutating func markCorrupt(_ message: String, at offset: Int) -> BlockError {
     var error = BlockError(.corrupt, message, file: name, offset: offset)
     if readOnlyReason == nil, header.version >= 3 {

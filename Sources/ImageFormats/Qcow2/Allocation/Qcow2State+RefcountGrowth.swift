@@ -10,7 +10,7 @@ extension Qcow2State {
   ///   still to be added.
   ///
   /// Crash: the block is written and flushed before its table entry, and that before any L2 entry
-  /// that relies on it (`writeOut`); before, it is a leak.
+  /// that relies on it (`writeOut`); before, it is a leak. Tests: `CrashSmokeTests` (fill).
   mutating func addRefcountBlock(
     for cluster: HostCluster, in place: HostCluster
   ) throws(BlockError) -> Bool {
@@ -47,7 +47,11 @@ extension Qcow2State {
   /// Moves the refcount table to a larger one that can hold entry `index`, half as large again so
   /// that this stays rare. Table and the blocks that count it lie past everything else.
   ///
-  /// Crash: before the header's switch the new table is a leak; after it, the old one is.
+  /// Crash: up to `newRefcountTableBeforeHeader` the old table, and the new one past all that it
+  /// counts; up to `headerBeforeOldRefcountTableFree` the old one or the new one, both right; after
+  /// it the new one, and the old one's clusters as leaks until they are counted down.
+  ///
+  /// Tests: `CrashSmokeTests` (fill, each flush left out), `GrowthTests`, `HeaderSwitchTests`.
   private mutating func growRefcountTable(toHold index: Int) throws(BlockError) {
     let plan = try planLargerRefcountTable(toHold: index)
     if let region = try overlapsMetadata(plan.run) {

@@ -6,7 +6,8 @@ extension Qcow2Check {
   var hasWrongRefcounts: Bool { isStructureBroken || !badBlocks.isEmpty || missing > 0 }
 
   /// Counts the stored refcounts of block `index` down to the references. Nothing refers to what
-  /// becomes free, so that a crash in between leaves some of the leaks.
+  /// becomes free, so that a crash in between leaves some of the leaks. Tests: `CrashSmokeTests`
+  /// (repair of leaks).
   mutating func lower(block index: Int) throws(BlockError) {
     var leaks: [(cluster: Int, counted: UInt64)] = []
     let (found, lacking) = (result, missing)
@@ -67,7 +68,10 @@ extension Qcow2Check {
 
   /// Writes the table of new refcounts, whose blocks stand, and has the header name it.
   ///
-  /// Crash: the old refcounts, with the new ones past what they count; or the new ones.
+  /// Crash: up to `newRefcountTableBeforeHeader` the old refcounts, with the new ones past what
+  /// they count; up to `headerBeforeOldRefcountTableFree` these or the new ones; after it the new
+  /// ones.
+  /// Tests: `CrashSmokeTests` (repair of all; each flush left out), `CheckRepairTests`.
   func switchRefcounts(to rebuild: RefcountRebuild) throws(BlockError) {
     let offset = rebuild.start << geometry.clusterBits
     try io.writeWords(rebuild.table(geometry), .refcountTable, at: offset)

@@ -9,7 +9,11 @@ import BlockIO
 ///    59, inside one sector, flushed: the old refcounts, or the right ones.
 /// 2. COPIED flags follow: some of them are right already. The faults that are left are found again
 ///    by the next check.
-/// 3. The dirty and corrupt bits are cleared last, when all before is durable.
+/// 3. The dirty and corrupt bits are cleared last, when all before is durable
+///    (`repairBeforeClean`); before `clean` they are there or not, and the image is sound either
+///    way.
+///
+/// Tests: `CrashSmokeTests` (repair: leaks, all, at open), `CheckRepairTests`.
 ///
 /// Isolation: value of one owner.
 struct RepairRun: ~Copyable {
@@ -158,7 +162,8 @@ extension RepairRun {
   /// Repairs an image that was not closed cleanly, before it is opened for writing, as QEMU does:
   /// its refcounts may be late. One that is marked corrupt waits for a repair by name.
   ///
-  /// Crash: as in any repair; the dirty bit goes last, so that the next open repairs again.
+  /// Crash: as in any repair; the dirty bit goes last, so that the next open repairs again. Tests:
+  /// `CrashSmokeTests` (repair at open), `CheckDirtyTests`.
   ///
   /// - Throws: `corrupt` where damage is left.
   static func repairDirty(_ io: MetadataIO) throws(BlockError) {
@@ -182,6 +187,9 @@ extension RepairRun {
 extension Qcow2Check {
   /// Readies the header for a repair: autoclear bits that are not known here are cleared, and the
   /// extension of bitmaps that are no bitmaps any more goes, because their clusters do.
+  ///
+  /// Crash: each is there or gone; their clusters count as used until after `bitmapsBeforeFree`.
+  /// Tests: `CrashSmokeTests` (each flush left out), `CheckRepairTests`.
   fileprivate func prepareRepair() throws(BlockError) {
     let known = header.autoclear.intersection([.bitmaps, .rawExternalData])
     if known != header.autoclear {

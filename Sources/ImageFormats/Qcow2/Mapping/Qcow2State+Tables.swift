@@ -72,7 +72,8 @@ extension Qcow2State {
   /// may be changed: a new one where there is none, a copy where a snapshot shares it.
   ///
   /// Crash: the new table is a leak until its L1 entry is written (`writeOut`); the old table's
-  /// reference goes after that.
+  /// reference goes after that. A snapshot's own table is read, and never written. Tests:
+  /// `CrashSmokeTests` (write over a snapshot).
   mutating func writableTable(l1Index index: Int) throws(BlockError) -> Int {
     precondition(index < l1.count)
     let old = try tableOffset(l1Index: index)

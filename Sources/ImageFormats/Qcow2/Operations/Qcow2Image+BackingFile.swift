@@ -6,8 +6,14 @@ extension Qcow2Image {
     _ = try look { (state) throws(BlockError) in try state.planBackingLink(link) }
   }
 
-  /// Order: the new name in unused bytes of the first cluster, flush; then its place, its length
-  /// and the backing format in one write of the first sector, flush.
+  /// Order: the new name in unused bytes of the first cluster, flush (`backingNameBeforeHeader`);
+  /// then its place, its length and the backing format in one write of the first sector, flush
+  /// (`backingLink`).
+  ///
+  /// Crash: up to the first flush the old link, with bytes beside it that nobody reads; up to the
+  /// second the old link or the new one, each with its own format; after it the new one.
+  ///
+  /// Tests: `CrashSmokeTests` (link, commit), `HeaderRewriteTests`, `HeaderSwitchTests`.
   package func setBackingLink(_ link: BackingLink?) throws(BlockError) {
     try change { (state) throws(BlockError) in
       let change = try state.planBackingLink(link)

@@ -2,8 +2,14 @@ package import BlockCore
 import BlockIO
 
 extension Qcow2Image {
-  /// Order: a larger L1 table, flush, the header's pointer to it; zeros in the new area, flush; the
-  /// size, flush. A crash leaves the old size with leaks, or the new size reading zero.
+  /// Order: a larger L1 table, flush, the header's pointer to it; zeros in the new area, flush
+  /// (`grownAreaBeforeSize`); the size, flush (`size`).
+  ///
+  /// Crash: before the first of these flushes, and up to the size, the old disk, with leaks; while
+  /// the size is written, the old disk or the new one; after `size` the new one. What comes in
+  /// reads zero, also over a longer backing file.
+  ///
+  /// Tests: `CrashSmokeTests` (resize), `EveryFaultTests`, `GrowthTests`.
   package func resize(to newSize: Int, over backing: (any BackingView)?) throws(BlockError) {
     let oldSize = virtualSize
     if newSize == oldSize { return }
@@ -66,6 +72,7 @@ extension Qcow2State {
   /// later `writeOut`, after flushes that make the header durable first.
   ///
   /// Crash: before the header's write is durable the new table is a leak, after it the old one is.
+  /// Tests: `CrashSmokeTests` (resize), `HeaderSwitchTests`.
   mutating func growL1(to entries: Int) throws(BlockError) {
     if entries <= l1.count { return }
     try writeOut()

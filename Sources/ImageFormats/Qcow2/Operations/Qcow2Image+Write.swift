@@ -3,8 +3,14 @@ package import BlockIO
 import Synchronization
 
 extension Qcow2Image {
-  /// Order: data first, then refcounts, then the L2 entry (`Qcow2State.writeOut`). A crash before
-  /// the entry is durable leaves the old view and at worst leaked clusters.
+  /// Order: data first, then refcounts, then the L2 entry (`Qcow2State.writeOut`).
+  ///
+  /// Crash: clusters that are overwritten in place hold, sector by sector, the old bytes or the new
+  /// ones. For new clusters it leaves the old view, and leaks at worst, until `writeOut` has made
+  /// the L2 entry durable; then the new view, and the replaced clusters as leaks until their
+  /// references go. Clusters and tables of internal snapshots are never written, but replaced.
+  ///
+  /// Tests: `CrashSmokeTests` (write, fill; over a snapshot too), `EveryFaultTests`.
   package func write(
     _ range: ByteRange, over backing: (any BackingView)?,
     filling fill: (_ part: ByteRange, any Storage, _ offset: Int) throws(BlockError) -> Void

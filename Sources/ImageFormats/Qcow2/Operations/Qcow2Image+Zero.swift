@@ -1,6 +1,13 @@
 package import BlockCore
 
 extension Qcow2Image {
+  /// Whole clusters get the zero flag (version 2: no entry, or zeros as data), parts of clusters
+  /// are written.
+  ///
+  /// Crash: each cluster reads as before or zero: its L2 entry changes in `Qcow2State.writeOut`,
+  /// and only when that is durable does its reference go; before, it is a leak.
+  ///
+  /// Tests: `CrashSmokeTests` (write), `EveryFaultTests`.
   package func writeZeroes(
     _ range: ByteRange, deallocate: Bool, over backing: (any BackingView)?
   ) throws(BlockError) {
@@ -14,6 +21,10 @@ extension Qcow2Image {
     }
   }
 
+  /// Crash: as with `writeZeroes`; each cluster reads as before or as discarded, and its space is
+  /// given back last.
+  ///
+  /// Tests: `CrashSmokeTests` (write), `EveryFaultTests`, `GuestDiscardTests`.
   package func discard(_ range: ByteRange, _ mode: DiscardMode) throws(BlockError) {
     precondition(range.upper <= virtualSize)
     let replacement: L2Entry

@@ -12,6 +12,9 @@ import Synchronization
 /// 2. All between header and these tables is free now, so the same again at cluster 1.
 /// 3. The file is cut, a slice at a time; whatever is left over is free space.
 ///
+/// Tests: `CrashSmokeTests` (reset), `MakeEmptyCrashTests`, `MakeEmptyDefectTests`,
+/// `HeaderSwitchTests`.
+///
 /// Neither the bytes of metadata nor the flushes depend on how much the image held.
 ///
 /// Isolation: one lane at a time; the image is held exclusively.

@@ -6,6 +6,8 @@ extension Qcow2State {
   /// Crash: the extension goes first, in one write of its type word; before that nothing has
   /// changed but the autoclear bit (the bitmaps count as stale), after it their clusters leak until
   /// `flush` has freed them: it does so after a flush, so that no extension names free clusters.
+  ///
+  /// Tests: `CrashSmokeTests` (an image with a bitmap), `HostileBitmapTests`.
   mutating func dropBitmaps() throws(BlockError) {
     guard let data = header.extensionData(HeaderExtension.bitmaps) else { return }
     guard header.extensions.last?.type == HeaderExtension.bitmaps else {
