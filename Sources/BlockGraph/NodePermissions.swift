@@ -77,6 +77,6 @@ struct NodeHolder: Hashable, Sendable {
       .locked,
       "Permission conflict on node '\(node)': permissions '\(names)' are both required by "
         + "\(first.user.description(using: node)) and unshared by "
-        + "\(second.user.description(using: node))")
+        + "\(second.user.description(using: node)).")
   }
 }

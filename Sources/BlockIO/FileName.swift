@@ -10,7 +10,9 @@ package struct FileName: Hashable, Sendable {
   /// The name `bytes`. An empty one, and one with a NUL, where the kernel would stop reading and
   /// open another file, are refused with `invalidArgument`.
   package init(bytes: [UInt8]) throws(BlockError) {
-    guard !bytes.isEmpty else { throw BlockError(.invalidArgument, "A file name is empty") }
+    guard !bytes.isEmpty else {
+      throw BlockError(.invalidArgument, "The 'file' block driver requires a file name")
+    }
     guard !bytes.contains(0) else {
       throw BlockError(
         .invalidArgument, "The file name '\(FileName.printable(bytes))' contains a NUL")

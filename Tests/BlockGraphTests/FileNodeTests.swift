@@ -45,7 +45,7 @@ import Testing
       await fixture.refusal(image("w"))?.message
         == "Permission conflict on node 'f': permissions 'write, resize' are both required by "
         + "node 'w' (uses node 'f' as 'file' child) and unshared by "
-        + "node 'q' (uses node 'f' as 'file' child)")
+        + "node 'q' (uses node 'f' as 'file' child).")
     try await fixture.graph.remove(named: "q")
     #expect(try !fixture.isFree("a"))
     try await fixture.graph.remove(named: "r")

@@ -43,7 +43,7 @@ import Testing
       refusal(fixture.graph, base, .writer)
         == "Permission conflict on node '\(base.name)': permissions 'write, resize' are both "
         + "required by block job 'k' and unshared by node '\(mid.name)' "
-        + "(uses node '\(base.name)' as 'backing' child)")
+        + "(uses node '\(base.name)' as 'backing' child).")
     #expect(refusal(fixture.graph, base, .reader) == nil)
     let other = try await fixture.graph.add(
       fixture.image("other", "mid", readOnly: true, backing: .node(.named(base.name))))

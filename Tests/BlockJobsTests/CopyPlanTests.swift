@@ -42,6 +42,14 @@ struct CopyPlanTests {
     #expect(plan.take(10, alignment: 65_536)?.range == Self.range(131_072, 65_536))
   }
 
+  @Test("a piece that the alignment makes longer than the budget counts with all its bytes")
+  func pieceAboveBudget() {
+    var plan = CopyPlan()
+    plan.add(Self.range(0, 1 << 20), moving: 1 << 20)
+    #expect(plan.take(1, alignment: 65_536)?.bytes == 65_536)
+    #expect(plan.bytes == (1 << 20) - 65_536)
+  }
+
   @Test("of a sparse stretch a piece is as long as its bytes are rare")
   func sparse() {
     var plan = CopyPlan(joining: 1 << 20)

@@ -94,7 +94,7 @@ struct JobControlTests {
     try job.cancel(force: true)
     let end = await stage.end(of: job)
     #expect(end.isCancelled)
-    #expect(end.error == nil)
+    #expect(end.error == "Operation canceled")
     let paused = isPaused ? ["paused", "running"] : []
     #expect(
       stage.log == ["created", "running"] + paused + [

@@ -27,6 +27,8 @@ struct ProtocolDocument {
   private(set) var names: Set<String> = []
   private(set) var steps: [Step] = []
   private(set) var sections: [String: Section] = [:]
+  /// What differs from QEMU: the first cells of that table.
+  private(set) var differences: Set<String> = []
 
   /// Reads the document at the top of the repository.
   init() throws {
@@ -55,6 +57,7 @@ struct ProtocolDocument {
         let cells = line.dropFirst().split(separator: "|").map(ProtocolDocument.trimmed)
         let names = ProtocolDocument.quoted(String(cells[0])).map(ProtocolDocument.lastName)
         if head == nil { head = String(cells[0]) }
+        if head == "What" { differences.insert(String(cells[0])) }
         section?.rows.append((head ?? "", names, cells))
       }
       if !line.hasPrefix("|") { head = nil }

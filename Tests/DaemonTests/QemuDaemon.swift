@@ -10,17 +10,19 @@ final class QemuDaemon {
   let monitor: MonitorSocket
   private let process = Process()
 
-  /// Starts it. It connects to us, so that it is there when the connection is.
-  init() throws {
+  /// Starts it, by the words of `launcher`. It connects to us, so that it is there when the
+  /// connection is.
+  init(launcher: [String] = []) throws {
     let directory = try TemporaryDirectory(in: "/tmp")
     let path = directory.file("qmp.sock")
     let listener = try MonitorSocket.unixSocket(path) { bind($0, $1, $2) }
     defer { close(listener) }
     try #require(listen(listener, 1) == 0)
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [
-      "qemu-storage-daemon", "--chardev", "socket,path=\(path),id=c", "--monitor", "chardev=c",
-    ]
+    process.arguments =
+      launcher + [
+        "qemu-storage-daemon", "--chardev", "socket,path=\(path),id=c", "--monitor", "chardev=c",
+      ]
     process.standardInput = FileHandle.nullDevice
     try process.run()
     var polled = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)

@@ -146,7 +146,7 @@ private let refusedCalls: [(command: any QMPCommand.Type, arguments: String, sen
   (
     BlockdevCreate.self,
     #"{"job-id": "j", "options": {"driver": "file", "filename": "x", "size": -1}}"#,
-    "Parameter 'options.size' expects a non-negative value"
+    "Parameter 'options.size' expects a value from 0 to 2^63 - 1"
   ),
   (
     BlockdevCreate.self,

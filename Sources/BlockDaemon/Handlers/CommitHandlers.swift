@@ -39,10 +39,18 @@ extension DaemonServices {
     options.autoDismiss = call.autoDismiss
     options.autoComplete = call.autoComplete
     options.ownNodes = call.ownNodes
-    try checkFilterName(call.filterNodeName)
     let request = try commitRequest(call)
+    // QEMU puts its filter above an active layer before it makes the job, else after it.
+    let isActive = graph.overlays(of: request.chain.top).isEmpty
+    do throws(BlockError) {
+      try request.check(isActive: isActive)
+      if isActive { try checkFilterName(call.filterNodeName) }
+    } catch {
+      throw QMPError(error)
+    }
     try start(options) { (id) throws(BlockError) in
-      try CommitJob(request, id: id, graph: graph, memory: memory)
+      if !isActive { try checkFilterName(call.filterNodeName) }
+      return try CommitJob(request, id: id, graph: graph, memory: memory)
     }
   }
 
@@ -158,11 +166,11 @@ extension DaemonServices {
   }
 
   /// No node is put above top here, so the name is only checked.
-  private func checkFilterName(_ name: String?) throws(QMPError) {
+  func checkFilterName(_ name: String?) throws(BlockError) {
     guard let name else { return }
-    do throws(BlockError) { try NodeName.check(name) } catch { throw QMPError(error) }
+    try NodeName.check(name)
     guard graph.node(named: name) == nil else {
-      throw QMPError("Duplicate nodes with node-name='\(name)'")
+      throw BlockError(.invalidArgument, "Duplicate nodes with node-name='\(name)'")
     }
   }
 }

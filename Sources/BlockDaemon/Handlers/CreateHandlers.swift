@@ -12,6 +12,11 @@ extension CommandDispatcher {
     on(BlockdevCreate.self) { (call) async throws(QMPError) in
       var options = JobOptions(id: call.jobID)
       options.autoDismiss = false
+      do throws(BlockError) {
+        try services.jobs.checkIsFree(call.jobID)
+      } catch {
+        throw QMPError(error)
+      }
       switch call.options.format {
       case .file(let file): try services.createFile(file, options)
       case .qcow2(let image): try await services.createImage(image, options)

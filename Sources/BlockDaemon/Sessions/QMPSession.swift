@@ -149,13 +149,14 @@ final class QMPSession {
 
   /// Before negotiation there is one command, after it there are all others that the socket has.
   private func sessionError(_ request: QMPRequest) -> QMPError? {
-    if request.execute == QMPCapabilities.name { return isNegotiated ? .capabilitiesDone : nil }
+    if request.execute == QMPCapabilities.name { return nil }
     return isNegotiated ? access.refusal(of: request.execute) : .capabilitiesExpected
   }
 
   private func negotiate(_ arguments: JSONObject) -> Result<JSONValue, QMPError> {
     do throws(QMPError) {
       let call = try QMPCapabilities(arguments: arguments)
+      guard !isNegotiated else { throw .capabilitiesDone }
       if let unknown = call.enable.first {
         throw QMPError(
           unknown == "oob"

@@ -87,7 +87,7 @@ package final class CommitJob: JobBody {
     claims = NodeClaims(graph, id: id, type: .commit)
     firstGeneration = base.writeGeneration
     tracker = canComplete && !top.isReadOnly ? CommitJob.tracker(of: top) : nil
-    try checkSense(request)
+    try request.check(isActive: canComplete)
     try takeClaims(Array(chain.nodes[...request.base]))
   }
 
@@ -155,22 +155,6 @@ extension CommitJob {
     var granularity = 64 << 10
     while top.virtualSize / granularity > 1 << 23 { granularity *= 2 }
     return DirtyTracker(size: top.virtualSize, granularity: granularity)
-  }
-
-  private func checkSense(_ request: Request) throws(BlockError) {
-    if !canComplete && emptiesTop {
-      throw BlockError(.invalidArgument, "Only an active layer can be emptied after a commit")
-    }
-    // What lies between would show through an empty top, and it is no longer what it was.
-    if emptiesTop && request.base != 1 {
-      throw BlockError(
-        .invalidArgument,
-        "The top is emptied only after a commit into the image directly under it")
-    }
-    if canComplete && request.backingFile != nil {
-      throw BlockError(
-        .invalidArgument, "'backing-file' specified, but 'top' is the active layer")
-    }
   }
 
   private func takeClaims(_ layers: [BlockNode]) throws(BlockError) {
@@ -294,6 +278,26 @@ extension CommitJob {
     while !isDone {
       if job.isShuttingDown && !operation.isPastNoReturn { throw .cancelledJob }
       isDone = try await job.perform(.write) { () throws(BlockError) in try operation.step() }
+    }
+  }
+}
+
+extension CommitJob.Request {
+  /// Throws `invalidArgument` for wishes that do not go together, with an active layer as the top
+  /// or with another one.
+  package func check(isActive: Bool) throws(BlockError) {
+    if !isActive && emptiesTop {
+      throw BlockError(.invalidArgument, "Only an active layer can be emptied after a commit")
+    }
+    // What lies between would show through an empty top, and it is no longer what it was.
+    if emptiesTop && base != 1 {
+      throw BlockError(
+        .invalidArgument,
+        "The top is emptied only after a commit into the image directly under it")
+    }
+    if isActive && backingFile != nil {
+      throw BlockError(
+        .invalidArgument, "'backing-file' specified, but 'top' is the active layer")
     }
   }
 }

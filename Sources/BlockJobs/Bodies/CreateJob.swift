@@ -24,8 +24,9 @@ package final class CreateJob: JobBody {
 
   package func run(_ job: JobContext) async throws(BlockError) {
     job.progress.expect(1)
+    // Tried is done, as QEMU counts it.
+    defer { job.progress.advance(by: 1) }
     try await job.enter(.create)
     try await job.perform(.write, create)
-    job.progress.advance(by: 1)
   }
 }

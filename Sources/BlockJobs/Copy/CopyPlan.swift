@@ -65,7 +65,10 @@ package struct CopyPlan: Sendable {
     let cut = (item.range.lower + max(Int(share), 1)).roundedUp(to: alignment)
     let length = cut - item.range.lower
     guard length < item.range.length else { return item }
-    let part = Item(range: item.range.prefix(length), bytes: min(item.bytes, budget))
+    // Rounding up may have made it much more than the budget.
+    let moved = Double(item.bytes) * (Double(length) / Double(item.range.length))
+    let part = Item(
+      range: item.range.prefix(length), bytes: min(item.bytes, max(budget, Int(moved))))
     putBack(Item(range: item.range.dropping(length), bytes: item.bytes - part.bytes))
     return part
   }

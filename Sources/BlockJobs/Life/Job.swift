@@ -257,7 +257,7 @@ package final class Job {
     let (done, total) = (progress.done, progress.total)
     return JobSnapshot(
       id: id, type: type, status: machine.status, currentProgress: done, totalProgress: total,
-      error: isCancelled ? nil : failure?.message, failure: failure, ioStatus: ioStatus,
+      error: failure?.message, failure: failure, ioStatus: ioStatus,
       speed: pump.speed, isBusy: pump.isBusy, isPaused: machine.isUserPaused,
       isReady: machine.isReady, autoFinalize: options.autoFinalize,
       autoDismiss: options.autoDismiss, isCancelled: isCancelled,

@@ -52,13 +52,18 @@ package final class JobRegistry {
   /// How long ago the job of `entry` went, in nanoseconds.
   package func age(of entry: JobHistory.Entry) -> UInt64 { clock.nanoseconds - entry.end }
 
+  /// Throws `invalidArgument` where `id` is no name for a job, or that of another one.
+  package func checkIsFree(_ id: String) throws(BlockError) {
+    try JobID.check(id)
+    guard jobs[id] == nil else { throw JobID.inUse(id) }
+  }
+
   /// Starts the job that `make` makes, once its id and its speed are found to be right.
   @discardableResult
   package func start(
     _ options: JobOptions, _ make: () throws(BlockError) -> any JobBody
   ) throws(BlockError) -> Job {
-    try JobID.check(options.id)
-    guard jobs[options.id] == nil else { throw JobID.inUse(options.id) }
+    try checkIsFree(options.id)
     guard jobs.count < JobRegistry.most else {
       throw BlockError(.busy, "Too many jobs: \(JobRegistry.most) are the most")
     }

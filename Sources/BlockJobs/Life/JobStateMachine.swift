@@ -69,12 +69,13 @@ package struct JobStateMachine: Sendable {
     isUserPaused = true
   }
 
-  /// Takes a pause back; it takes effect at the next `boundary`.
+  /// Takes a pause back; it takes effect at the next `boundary`. That there is none is said first,
+  /// whatever the state, as QEMU does.
   package mutating func resume() throws(BlockError) {
-    try check(.resume)
     guard isUserPaused else {
       throw BlockError(.invalidArgument, "Can't resume a job that was not paused")
     }
+    try check(.resume)
     isUserPaused = false
   }
 

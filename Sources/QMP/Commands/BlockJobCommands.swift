@@ -120,7 +120,7 @@ package struct BlockJobSetSpeed: QMPCommand {
   package static let summary = "Limits a block job's speed from now on"
   package static let members: [WireMember<Self>] = [
     .required("device", \.device, "The job"),
-    .required("speed", \.speed, "Bytes a second; 0 for no limit").nonNegative,
+    .required("speed", \.speed, "Bytes a second; 0 for no limit"),
   ]
 }
 

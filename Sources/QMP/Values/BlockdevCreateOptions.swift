@@ -52,7 +52,7 @@ package struct FileCreateOptions: WireRecord {
 
   package static let members: [WireMember<Self>] = [
     .required("filename", \.filename, "The path of the file"),
-    .required("size", \.size, "The file's length in bytes").nonNegative,
+    .required("size", \.size, "The file's length in bytes").byteSize,
     .defaulted("preallocation", \.preallocation, "How much gets space at once"),
     .unsupported("nocow"),
     .unsupported("extent-size-hint"),
@@ -85,11 +85,11 @@ package struct Qcow2CreateOptions: WireRecord {
 
   package static let members: [WireMember<Self>] = [
     .required("file", \.file, "The node that is to hold the image; what it holds now is lost"),
-    .required("size", \.size, "The size of the guest's disk in bytes").nonNegative,
+    .required("size", \.size, "The size of the guest's disk in bytes").byteSize,
     .defaulted("version", \.version, "The version of the header"),
     .optional("backing-file", \.backingFile, "The backing file's name, stored as it is"),
     .optional("backing-fmt", \.backingFormat, "The backing file's format"),
-    .defaulted("cluster-size", \.clusterSize, "A power of two from 512 to 2 MiB"),
+    .defaulted("cluster-size", \.clusterSize, "A power of two from 512 to 2 MiB").byteSize,
     .defaulted("refcount-bits", \.refcountBits, "The width of a refcount: 1, 2, 4, 8, … 64"),
     .defaulted("lazy-refcounts", \.lazyRefcounts, "Whether refcounts may be left for later"),
     .defaulted("preallocation", \.preallocation, "How much is set up at once"),

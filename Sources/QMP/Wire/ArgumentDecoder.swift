@@ -42,6 +42,18 @@ package struct ArgumentDecoder {
     throw .outOfRange(path.member(name), expects: expectation)
   }
 
+  /// Refuses the member `name` unless it is a length in bytes. QEMU's sizes are unsigned; what no
+  /// file can have is refused here already.
+  func checkIsSize(_ name: String) throws(QMPError) {
+    switch members.first(where: { $0.name == name })?.value {
+    case nil: break
+    case .integer(let value) where value >= 0: break
+    case .integer, .unsigned:
+      throw .outOfRange(path.member(name), expects: "a value from 0 to 2^63 - 1")
+    default: throw .outOfRange(path.member(name), expects: "uint64")
+    }
+  }
+
   /// Refuses the member `name` whatever it holds.
   func refuse(_ name: String) throws(QMPError) {
     guard members.contains(where: { $0.name == name }) else { return }

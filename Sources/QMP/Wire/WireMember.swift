@@ -108,6 +108,16 @@ package struct WireMember<Root: WireRecord>: Sendable {
     return member
   }
 
+  /// The same member, whose number is a length in bytes: QAPI's `size`.
+  package var byteSize: Self {
+    var member = self
+    member.decode = { [name, decode] (decoder, root) throws(QMPError) in
+      try decoder.checkIsSize(name)
+      try decode(&decoder, &root)
+    }
+    return member
+  }
+
   /// The same member, whose number must not be negative.
   package var nonNegative: Self { within(0...Int.max, "a non-negative value") }
 }
