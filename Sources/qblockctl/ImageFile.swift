@@ -66,14 +66,13 @@ struct ImageFile {
     options.discard = .unmap
   }
 
-  /// `file` alone, without what lies below it, for a look at its metadata. Where they are to be
-  /// repaired the job opens the file for writing itself.
-  init(checking file: String, _ format: String?) throws {
-    let known = try format.map { word in try ImageOptions.parse(word, of: file) }
-    self.init(file, as: try known ?? ImageFile.declaredFormat(of: file), for: .read)
-    guard case .qcow2(var qcow2) = options.driver else { return }
+  /// The same image without what lies below it, for a look at its metadata.
+  var alone: ImageFile {
+    guard case .qcow2(var qcow2) = options.driver else { return self }
+    var image = self
     qcow2.backing = .some(.none)
-    options.driver = .qcow2(qcow2)
+    image.options.driver = .qcow2(qcow2)
+    return image
   }
 
   /// The command that opens it.

@@ -34,6 +34,17 @@ struct ProgressMeterTests {
     #expect(meter.secondsLeft(for: 500_000_000, at: 2 * Self.second) == 10)
   }
 
+  @Test("a share that is moved at once does not look like a speed above the limit")
+  func limited() {
+    var meter = ProgressMeter()
+    meter.start(at: 0)
+    meter.count(1_000_000, at: 1)
+    let now = Self.second / 5
+    #expect(meter.bytesPerSecond(at: now) == 5_000_000)
+    #expect(meter.bytesPerSecond(at: now, limit: 2_000_000) == 2_000_000)
+    #expect(meter.secondsLeft(for: 4_000_000, at: now, limit: 2_000_000) == 2)
+  }
+
   @Test("a job that stands still is seen to slow down")
   func stall() throws {
     let meter = Self.steady(50_000_000, seconds: 2)

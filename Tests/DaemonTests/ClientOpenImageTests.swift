@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -70,5 +71,45 @@ struct ClientOpenImageTests {
     #expect(refused.errors.contains("-U (--force-share)"))
     try stage.done(command, "-U", "top")
     holder.release()
+  }
+
+  @Test("a check of what somebody else writes to needs -U, and then repairs nothing")
+  func checkForceShare() throws {
+    let stage = try stage()
+    let holder = try ImageHolder("-f", "qcow2", stage.directory.file("top"))
+    #expect(try stage.ctl("check", "top").status == 1)
+    #expect(try stage.done("check", "-U", "top").hasPrefix("No errors were found on the image.\n"))
+    let repair = try stage.ctl("check", "-U", "-r", "all", "top")
+    #expect(repair.status == 1)
+    #expect(repair.errors.contains("cannot be repaired"))
+    holder.release()
+  }
+
+  @Test("what the daemon has open for writing can be checked with -U, through its own node")
+  func checkOpen() throws {
+    let stage = try stage()
+    try stage.done("open", "-n", "disk", "top")
+    #expect(try stage.done("check", "-U", "top").hasPrefix("No errors were found on the image.\n"))
+    try stage.done("close", "disk")
+  }
+
+  @Test("info tells of one image whatever becomes of those below, and of all when asked")
+  func infoAlone() throws {
+    let stage = try stage()
+    let holder = try ImageHolder("-f", "qcow2", stage.directory.file("base"))
+    let own = try stage.done("info", "top")
+    #expect(own.hasPrefix("image: top\n"))
+    #expect(try stage.ctl("info", "--backing-chain", "top").status == 1)
+    holder.release()
+    let chain = try stage.done("info", "--backing-chain", "top")
+    #expect(chain.hasPrefix(own + "\nimage: "))
+    let files = chain.split(separator: "\n").filter { $0.hasPrefix("image: ") }
+    let names = files.map { String($0.split(separator: "/").last ?? "") }
+    #expect(names == ["image: top", "image: mid", "image: base"])
+    try FileManager.default.removeItem(atPath: stage.directory.file("base"))
+    #expect(try stage.done("info", "top") == own)
+    let missing = try stage.ctl("info", "--backing-chain", "top")
+    #expect(missing.status == 1)
+    #expect(missing.errors.contains("base"))
   }
 }

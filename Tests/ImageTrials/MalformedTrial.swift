@@ -114,7 +114,7 @@ package final class MalformedTrial {
   ) throws -> [String] {
     let named = ["-f", files.format, image]
     switch verb {
-    case .open: return ["info"] + named
+    case .open: return ["info", "--backing-chain"] + named
     case .check: return ["check"] + named
     case .map: return ["map", "--output", "json"] + named
     case .write: return ["write", "--pattern", "7"] + named + ["0", "4096"]

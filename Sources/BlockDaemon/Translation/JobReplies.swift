@@ -14,7 +14,8 @@ extension JobSnapshot {
       $0.totalProgress = totalProgress
       $0.error = error
       $0.progress = QMP.JobProgress {
-        $0.phase = phase?.rawValue ?? "created"
+        // What comes after `pending` is not begun, and what came before is over.
+        $0.phase = status == .pending ? status.rawValue : phase?.rawValue ?? "created"
         $0.bytesPerSecond = bytesPerSecond ?? 0
         $0.etaSeconds = etaSeconds
         $0.elapsedSeconds = Int(elapsedNanoseconds / 1_000_000_000)

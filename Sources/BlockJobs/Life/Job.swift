@@ -262,8 +262,8 @@ package final class Job {
       isReady: machine.isReady, autoFinalize: options.autoFinalize,
       autoDismiss: options.autoDismiss, isCancelled: isCancelled,
       isSoftlyCancelled: machine.cancellation == .soft,
-      bytesPerSecond: meter.bytesPerSecond(at: now),
-      etaSeconds: meter.secondsLeft(for: total - done, at: now),
+      bytesPerSecond: meter.bytesPerSecond(at: now, limit: pump.speed),
+      etaSeconds: meter.secondsLeft(for: total - done, at: now, limit: pump.speed),
       elapsedNanoseconds: machine.isConcluded ? result.durationNanoseconds : now - startedAt,
       phase: phase, result: result)
   }

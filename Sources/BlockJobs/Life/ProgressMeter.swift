@@ -1,7 +1,9 @@
 /// Tells how fast a job is and when it will be done, from what it has done so far.
 ///
 /// The rate is an average in which a sample that is three seconds old counts for about a third.
-/// Time spent paused does not count.
+/// Time spent paused does not count. A job that is held to a speed moves a whole share and then
+/// waits for the time that it was worth; so that the share alone does not look like the speed, no
+/// rate above the limit is told.
 ///
 /// Isolation: value. All times are nanoseconds of one monotonic clock.
 package struct ProgressMeter: Sendable {
@@ -37,16 +39,22 @@ package struct ProgressMeter: Sendable {
     sampleBytes = 0
   }
 
-  /// Bytes per second as known at `now`; nil until there is a first sample.
-  package func bytesPerSecond(at now: UInt64) -> Int? {
-    rate(at: now).map { Int(min($0, 1e18)) }
+  /// Bytes per second as known at `now`, for a job held to `limit` (0: to none); nil until there is
+  /// a first sample.
+  package func bytesPerSecond(at now: UInt64, limit: Int = 0) -> Int? {
+    rate(at: now, limit: limit).map { Int(min($0, 1e18)) }
   }
 
-  /// Seconds until `remaining` bytes are done, rounded up; nil when there is no telling.
-  package func secondsLeft(for remaining: Int, at now: UInt64) -> Int? {
+  /// Seconds until `remaining` bytes are done, rounded up, for a job held to `limit` (0: to none);
+  /// nil when there is no telling.
+  package func secondsLeft(for remaining: Int, at now: UInt64, limit: Int = 0) -> Int? {
     if remaining <= 0 { return 0 }
-    guard let rate = rate(at: now), rate >= 1 else { return nil }
+    guard let rate = rate(at: now, limit: limit), rate >= 1 else { return nil }
     return Int(min((Double(remaining) / rate).rounded(.up), 1e18))
+  }
+
+  private func rate(at now: UInt64, limit: Int) -> Double? {
+    rate(at: now).map { limit > 0 ? min($0, Double(limit)) : $0 }
   }
 
   /// The average with the running sample folded in once that is long enough, so that a job which

@@ -14,15 +14,14 @@ struct Check: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
 
-  @Option(
-    name: [.customShort("f"), .customLong("format")],
-    help: "The image's format. Without it the image must be qcow2.")
-  var format: String?
+  @OptionGroup var image: ImageOptions
 
   @Option(
     name: [.customShort("r"), .long],
     help: "leaks: free what nothing uses. all: also make refcounts and flags right.")
   var repair: BlockCheck.Fix?
+
+  @OptionGroup var sharing: SharingOptions
 
   @Option(help: "human or json.")
   var output = Form.human
@@ -50,20 +49,33 @@ struct Check: ParsableCommand {
   }
 
   private func check(in session: Session) throws -> ImageCheck {
-    let image = try ImageFile(checking: file, format)
+    if sharing.forceShare && repair != nil {
+      throw Failure(
+        "Could not open '\(file)': With -U (--force-share) somebody else may be writing to it, so it "
+          + "cannot be repaired")
+    }
+    // Where it is to be repaired the job opens the file for writing itself.
+    let disk = try ImageFile(
+      file, image, for: sharing.forceShare ? .look(forceShare: true) : .read
+    ).alone
     var run = JobRun(
       session: session, id: uniqueName("check"),
       display: ProgressDisplay(
         isJSON: session.isJSON, progress: progress, quiet: quiet || output == .json))
-    let command = BlockCheck {
-      $0.node = image.nodeName
-      $0.fix = repair ?? .none
-      $0.job.id = run.id
-      $0.job.ownNodes = [image.nodeName]
-    }
+    let (id, fix) = (run.id, repair ?? .none)
     let outcome: JobOutcome
     do {
-      outcome = try run.run([image]) { _ in [QMPRequest(command)] }
+      outcome = try run.run([disk]) { images in
+        [
+          QMPRequest(
+            BlockCheck {
+              $0.node = images[0].nodeName
+              $0.fix = fix
+              $0.job.id = id
+              $0.job.ownNodes = images.ownNodes
+            })
+        ]
+      }
     } catch QMPClientError.refused(let refusal)
       where refusal.message == BlockCheck.unsupportedFormat
     {

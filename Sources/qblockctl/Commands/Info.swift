@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSONValue
 import QMP
 import QMPClient
 
@@ -11,21 +12,46 @@ struct Info: ParsableCommand {
   @OptionGroup var image: ImageOptions
   @OptionGroup var sharing: SharingOptions
 
+  @Flag(help: "Tell of the images below it, too.")
+  var backingChain = false
+
   @Argument(help: "The image.")
   var file: String
 
   func run() throws {
     try connection.withSession { session in
       let disk = try ImageFile(file, image, for: .look(forceShare: sharing.forceShare))
-      let info = try disk.whileOpen(in: session) { node in
-        try session.client.execute(NodeInfoQuery { $0.node = node })
+      // What lies below may be missing, or in use, where only this image is asked for.
+      let told = try (backingChain ? disk : disk.alone).whileOpen(in: session) { node in
+        try layers(from: node, in: session)
       }
-      if session.isJSON { return session.say(info.wire) }
-      for line in lines(info) { StandardStream.output.line(line) }
+      if session.isJSON {
+        session.say(backingChain ? .array(told.map { $0.info.wire }) : told[0].info.wire)
+        return
+      }
+      let texts = told.map { lines(of: $0.file, $0.info).joined(separator: "\n") }
+      StandardStream.output.line(texts.joined(separator: "\n\n"))
     }
   }
 
-  private func lines(_ info: NodeInfo) -> [String] {
+  /// The images from `top` down as far as they are asked for, each as the one above it names it.
+  private func layers(
+    from top: String, in session: Session
+  ) throws -> [(file: String, info: NodeInfo)] {
+    var layers: [(file: String, info: NodeInfo)] = []
+    var next: (file: String, node: String)? = (file, top)
+    while let (file, node) = next {
+      let info = try session.client.execute(NodeInfoQuery { $0.node = node })
+      layers.append((file, info))
+      next = nil
+      if backingChain, let below = info.backingNode, let name = info.backingFilename {
+        next = (pathOfBacking(name, of: file), below)
+      }
+    }
+    return layers
+  }
+
+  private func lines(of file: String, _ info: NodeInfo) -> [String] {
     var lines = [
       "image: \(file)",
       "file format: \(info.driver.rawValue)",
