@@ -98,6 +98,9 @@ package final class Daemon {
       listeners = [(try listen(at: place), .full)]
     } else {
       listeners = inherited.map { (UnixListener(adopting: $0), .full) }
+      if let socket = configuration.socket {
+        log.warning("The service manager handed over the socket; --socket \(socket) is not used")
+      }
     }
     guard let path = configuration.readOnlySocket else { return (listeners, place) }
     do throws(BlockError) {

@@ -2,16 +2,23 @@ import BlockCore
 import BlockIO
 import Glibc
 
-/// A file with the process's number, there as long as the daemon runs.
+/// A file with the process's number, there as long as the daemon runs. It is locked meanwhile, so
+/// that no other daemon takes a living one's file over.
 ///
 /// Isolation: value.
 struct PIDFile {
   private let path: String
+  private let file: HostFile
 
-  /// Writes the file. Throws what creating and writing throw.
+  /// Writes the file. Throws what creating and writing throw, and `locked` while another daemon has
+  /// it.
   init(_ path: String) throws(BlockError) {
     self.path = path
-    let file = try HostFile.create(try FileName(path), HostFileOptions(locking: .off))
+    do throws(BlockError) {
+      file = try HostFile.create(try FileName(path))
+    } catch {
+      throw error.prefixed("--pid-file '\(path)'")
+    }
     do throws(BlockError) {
       try file.truncate(to: 0)
       try Array("\(getpid())\n".utf8).withBytes { (bytes) throws(BlockError) in
@@ -21,9 +28,11 @@ struct PIDFile {
       try? file.close()
       throw error
     }
-    try file.close()
   }
 
-  /// Removes the file.
-  func remove() { _ = unsafe unlink(path) }
+  /// Removes the file. Nobody needs it durable, so what closing could fail with does not matter.
+  func remove() {
+    _ = unsafe unlink(path)
+    try? file.close()
+  }
 }

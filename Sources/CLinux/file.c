@@ -90,6 +90,11 @@ int32_t cl_device_discard(int32_t fd, int64_t offset, int64_t length) {
   return ioctl(fd, BLKDISCARD, range);
 }
 
+int32_t cl_terminal_columns(int32_t fd) {
+  struct winsize size;
+  return ioctl(fd, TIOCGWINSZ, &size) == -1 ? 0 : size.ws_col;
+}
+
 int64_t cl_next_number(DIR *directory) {
   struct dirent *entry;
   while ((entry = readdir(directory))) {

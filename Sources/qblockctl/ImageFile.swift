@@ -28,15 +28,16 @@ struct ImageFile {
   /// How to open it.
   private var options: BlockdevOptions
 
-  /// `file` in the format that `image` says, else that it shows.
+  /// `file` in the format that `image` says, else that it shows. `flag` is what its user would say
+  /// the format with.
   init(
     _ file: String, _ image: ImageOptions, for use: Use, dropBitmaps: Bool = false,
-    nodeName: String? = nil
+    nodeName: String? = nil, flag: String = "-f"
   ) throws {
     let format = try image.format.map { word in try ImageOptions.parse(word, of: file) }
     let cache = try image.cacheOptions()
     self.init(
-      file, as: try format ?? ImageFile.declaredFormat(of: file),
+      file, as: try format ?? ImageFile.declaredFormat(of: file, flag),
       over: try image.backingFormat.map { word in try ImageOptions.parse(word, of: file) },
       for: use, dropBitmaps: dropBitmaps, nodeName: nodeName)
     options.cache = cache
@@ -159,10 +160,11 @@ struct ImageFile {
 
   /// qcow2, if the file begins like one. A raw disk's first bytes are its guest's to write, so raw
   /// is never guessed.
-  private static func declaredFormat(of file: String) throws -> ImageFormat {
+  private static func declaredFormat(of file: String, _ flag: String) throws -> ImageFormat {
     let descriptor = unsafe Glibc.open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
-      let hint = errno == EACCES ? "; give the format with -f where only qblockd may read it" : ""
+      let hint =
+        errno == EACCES ? "; give the format with \(flag) where only qblockd may read it" : ""
       throw Failure("Could not open '\(file)': \(systemSentence(errno))\(hint)")
     }
     defer { close(descriptor) }
@@ -174,7 +176,7 @@ struct ImageFile {
     guard count == 4, magic == Array("QFI".utf8) + [0xfb] else {
       throw Failure(
         "Image '\(file)' is not in qcow2 format, and other formats are never guessed: "
-          + "give -f raw if it is a raw disk")
+          + "give \(flag) raw if it is a raw disk")
     }
     return .qcow2
   }

@@ -4,7 +4,7 @@ import QMP
 /// How a command opens the image that its user names.
 struct ImageOptions: ParsableArguments {
   @Option(
-    name: [.customShort("f"), .customLong("format")],
+    name: [.customShort("f", allowingJoined: true), .customLong("format")],
     help: "The image's format, qcow2 or raw. Without it the image must be qcow2.")
   var format: String?
 
@@ -15,7 +15,7 @@ struct ImageOptions: ParsableArguments {
   var backingFormat: String?
 
   @Option(
-    name: [.customShort("t"), .customLong("cache")],
+    name: [.customShort("t", allowingJoined: true), .customLong("cache")],
     help: "none, directsync, writeback, writethrough or unsafe.")
   var cache = "writeback"
 

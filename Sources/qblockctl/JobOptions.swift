@@ -11,7 +11,8 @@ struct JobOptions: ParsableArguments {
   var quiet = false
 
   @Option(
-    name: [.customShort("r"), .customLong("rate-limit")], parsing: .unconditional,
+    name: [.customShort("r", allowingJoined: true), .customLong("rate-limit")],
+    parsing: .unconditional,
     help: ArgumentHelp(
       "At most this many bytes a second, such as 100M; 0 for no limit.", valueName: "rate"))
   private var rate: Size?

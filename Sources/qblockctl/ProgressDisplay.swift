@@ -45,7 +45,10 @@ struct ProgressDisplay {
     switch style {
     case .none: return
     case .json: StandardStream.output.line(job.wire.description)
-    case .bar: StandardStream.errors.write("\r\u{1b}[K\(ProgressText.bar(job))")
+    case .bar:
+      // The last column stays free: a line that fills it may go on in the next one.
+      let width = (StandardStream.errors.columns ?? 80) - 1
+      StandardStream.errors.write("\r\u{1b}[K\(ProgressText.bar(job, width: width))")
     case .qemu:
       guard shown < 0 || abs(percent - shown) >= 1 else { return }
       StandardStream.output.write(ProgressText.qemu(percent: percent) + "\r")

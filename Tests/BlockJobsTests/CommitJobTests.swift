@@ -272,6 +272,39 @@ struct CommitJobTests {
     try stage.graph.requireNoJob(on: top)
   }
 
+  @Test(
+    "another overlay that is open on a layer between forbids the commit: its view would change",
+    arguments: ["active", "intermediate"])
+  func siblingBetween(kind: String) throws {
+    let base = try stage.qcow2("base", size: 1 << 20)
+    let middle = try stage.qcow2("middle", size: 1 << 20, over: base)
+    let top = try stage.qcow2("top", size: 1 << 20, over: middle)
+    let sibling = try stage.qcow2("sibling", size: 1 << 20, over: middle)
+    if kind == "intermediate" { _ = try stage.qcow2("over", size: 1 << 20, over: top) }
+    #expect { try stage.commit(top, into: base) } throws: {
+      guard let error = $0 as? BlockError, error.code == .locked else { return false }
+      return error.message.contains("node 'middle'") && error.message.contains("'sibling'")
+    }
+    try stage.graph.requireNoJob(on: top)
+    #expect(stage.graph.backing(of: sibling) === middle)
+  }
+
+  @Test("while a commit runs nobody begins to read a layer between")
+  func newReaderBetween() async throws {
+    let base = try stage.qcow2("base", size: 1 << 20)
+    let middle = try stage.qcow2("middle", size: 1 << 20, over: base)
+    let top = try stage.qcow2("top", size: 1 << 20, over: middle)
+    let job = try stage.commit(top, into: base)
+    let user = NodeUser.job(id: "reader", type: "checksum")
+    #expect { try stage.graph.acquire(middle, .reader, for: user) } throws: {
+      ($0 as? BlockError)?.code == .busy
+    }
+    await stage.wait(for: job) { $0.machine.isReady }
+    try job.cancel(force: true)
+    await stage.end(of: job)
+    stage.graph.release(try stage.graph.acquire(middle, .reader, for: user))
+  }
+
   @Test("a base that is a shorter device is refused before the first write")
   func shortDevice() async throws {
     let base = try stage.raw("base", size: 512_000, traits: StorageTraits(isDevice: true))

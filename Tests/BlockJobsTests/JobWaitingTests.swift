@@ -70,6 +70,8 @@ struct JobWaitingTests {
     let job = try await readyJob { $0.autoFinalize = false }
     #expect(try await stage.registry.completeSync("j0").status == .pending)
     try job.finalize()
+    // Its last step has begun: it is not left to anybody any more, and who asks now waits.
+    #expect(job.machine.status == .pending && !job.isLeftPending)
     await stage.end(of: job)
   }
 

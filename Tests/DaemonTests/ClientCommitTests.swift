@@ -28,6 +28,15 @@ struct ClientCommitTests {
     #expect(try stage.done("jobs", "--json") == "[]\n")
   }
 
+  @Test("a short option takes its value with or without a space, as qemu-img's do")
+  func joinedValues() throws {
+    let stage = try stage()
+    let digest = try stage.digest("top")
+    #expect(
+      try stage.done("commit", "-dq", "-fqcow2", "-tnone", "-r100M", "-bbase", "top") == "")
+    #expect(try stage.digest("base") == digest)
+  }
+
   @Test("-d leaves the overlay as it is, to the last byte")
   func drop() throws {
     let stage = try stage()

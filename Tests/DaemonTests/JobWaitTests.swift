@@ -96,6 +96,8 @@ func completeSyncPending() throws {
   try stage.readyCommit("j") { $0.autoFinalize = false }
   let outcome = try stage.client.execute(stage.completeSync("j"))
   #expect(outcome == JobOutcome { $0.status = .pending })
+  let phase = try stage.client.execute(QueryJobs()).first?.progress?.phase
+  #expect(phase == "pending")
   try stage.client.execute(JobFinalize { $0.id = "j" })
   #expect(try stage.wait("j").status == .concluded)
   try stage.stop()

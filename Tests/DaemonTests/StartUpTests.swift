@@ -34,6 +34,25 @@ func liveSocket() throws {
   #expect(!FileManager.default.fileExists(atPath: pidFile))
 }
 
+@Test("A living daemon's pid file is not taken over by one that serves elsewhere")
+func livePIDFile() throws {
+  let directory = try TemporaryDirectory()
+  let pidFile = directory.file("pid")
+  let daemon = try DaemonProcess.start(arguments: ["--pid-file", pidFile])
+  let failure = try #require(throws: DaemonProcess.StartFailure.self) {
+    try DaemonProcess.start(arguments: ["--pid-file", pidFile])
+  }
+  #expect(failure.status == 1)
+  #expect(failure.output.contains("--pid-file '\(pidFile)'"))
+  #expect(failure.output.contains("process \(daemon.pid) (qblockd)"))
+  #expect(try String(contentsOfFile: pidFile, encoding: .utf8) == "\(daemon.pid)\n")
+  // What a daemon that crashed has left is no hindrance.
+  daemon.kill()
+  let next = try DaemonProcess.start(arguments: ["--pid-file", pidFile])
+  #expect(try String(contentsOfFile: pidFile, encoding: .utf8) == "\(next.pid)\n")
+  #expect(next.stop() == 0)
+}
+
 @Test("A file that is no socket is left alone")
 func noSocket() throws {
   let directory = try TemporaryDirectory(in: "/tmp")

@@ -25,6 +25,16 @@ struct ProgressTextTests {
       ProgressText.line(job(0, of: 3 << 19)) == "  0.0 %  0.0 / 1.5 MiB  160 MiB/s  copy")
   }
 
+  @Test("a bar that the terminal has no room for is left out, and a line that is too long is cut")
+  func narrow() {
+    let job = job(100 << 20, of: 300 << 20, eta: 125)
+    let line = ProgressText.line(job)
+    #expect(ProgressText.bar(job, width: line.count + 23).hasPrefix("["))
+    #expect(ProgressText.bar(job, width: line.count + 22) == line)
+    #expect(ProgressText.bar(job, width: 20) == String(line.prefix(20)))
+    #expect(ProgressText.bar(job, width: 0).isEmpty)
+  }
+
   @Test("a job that does not work says its state")
   func paused() {
     var job = job(1 << 20, of: 2 << 20)

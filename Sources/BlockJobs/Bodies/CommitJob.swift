@@ -161,7 +161,7 @@ extension CommitJob {
     let own = layers + overlays
     for node in own { try graph.requireNoJob(on: node) }
     try claims.take(top, emptiesTop ? .writer : .watched, besides: own)
-    for node in layers.dropFirst().dropLast() { try claims.take(node, .reader, besides: own) }
+    for node in layers.dropFirst().dropLast() { try claims.take(node, .passing, besides: own) }
     try claims.take(base, .writer, besides: own)
     for node in overlays { try claims.take(node, .watched, besides: own) }
     if let tracker { top.attach(tracker) }
@@ -306,6 +306,11 @@ extension NodePermissions {
   /// Reads, and puts up with a writer, but not with a change of length.
   fileprivate static let watched = NodePermissions(
     uses: .consistentRead, shares: LockPermissions.all.subtracting(.resize))
+
+  /// Reads what nobody else may count on: what a layer between top and base shows changes with the
+  /// base, and so does what shows through another overlay of it.
+  fileprivate static let passing = NodePermissions(
+    uses: .consistentRead, shares: NodePermissions.reader.shares.subtracting(.consistentRead))
 }
 
 extension BlockNode {

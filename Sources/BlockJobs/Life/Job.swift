@@ -247,7 +247,9 @@ package final class Job {
   }
 
   /// Whether it waits for `finalize`.
-  var isLeftPending: Bool { machine.status == .pending && !options.autoFinalize }
+  var isLeftPending: Bool {
+    machine.status == .pending && !machine.isFinalizing && !options.autoFinalize
+  }
 
   /// Whether it was stopped by force. A forced cancel that comes too late does not count.
   var isCancelled: Bool { machine.cancellation == .forced && failure != nil }

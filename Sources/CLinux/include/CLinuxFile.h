@@ -56,4 +56,7 @@ int32_t cl_device_discard(int32_t fd, int64_t offset, int64_t length);
 /// The next entry of a directory that is a number, as in /proc; -1 after the last one.
 int64_t cl_next_number(DIR *directory);
 
+/// The columns of the terminal `fd`; 0 where it has none to tell.
+int32_t cl_terminal_columns(int32_t fd);
+
 #endif

@@ -17,12 +17,15 @@ package enum ProgressText {
     "    (\(ByteCount.fixed(percent, places: 2))/100%)"
   }
 
-  /// One line for a terminal: a bar and all numbers.
-  package static func bar(_ job: JobInfo) -> String {
+  /// One line for a terminal, of at most `width` characters: a bar and all numbers; where that is
+  /// too long without the bar, and at last cut.
+  package static func bar(_ job: JobInfo, width: Int = .max) -> String {
     let filled = Int(percent(job) / 100 * Double(barWidth))
     let bar = String(repeating: "#", count: filled)
     let rest = String(repeating: "-", count: barWidth - filled)
-    return "[\(bar)\(rest)] \(line(job))"
+    let line = line(job)
+    let whole = "[\(bar)\(rest)] \(line)"
+    return whole.count <= width ? whole : String(line.prefix(max(0, width)))
   }
 
   /// One line for a log: percent, amount, and, while the job works, speed, time left and phase.

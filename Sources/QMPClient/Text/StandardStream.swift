@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Standard output or standard error, without a buffer: every line is there as soon as it is known.
@@ -9,6 +10,12 @@ package enum StandardStream: Int32 {
 
   /// Whether a person sees it at once.
   package var isTerminal: Bool { isatty(rawValue) == 1 }
+
+  /// How many characters a line of the terminal has; nil where it is none, or does not say.
+  package var columns: Int? {
+    let columns = cl_terminal_columns(rawValue)
+    return columns > 0 ? Int(columns) : nil
+  }
 
   /// Writes all of `text`. Where nobody reads it any more there is nobody to tell, either.
   package func write(_ text: String) { _ = StandardStream.write(text, to: rawValue) }

@@ -17,7 +17,7 @@ struct Check: ParsableCommand {
   @OptionGroup var image: ImageOptions
 
   @Option(
-    name: [.customShort("r"), .long],
+    name: [.customShort("r", allowingJoined: true), .long],
     help: "leaks: free what nothing uses. all: also make refcounts and flags right.")
   var repair: BlockCheck.Fix?
 
@@ -51,8 +51,8 @@ struct Check: ParsableCommand {
   private func check(in session: Session) throws -> ImageCheck {
     if sharing.forceShare && repair != nil {
       throw Failure(
-        "Could not open '\(file)': With -U (--force-share) somebody else may be writing to it, so it "
-          + "cannot be repaired")
+        "Could not open '\(file)': With -U (--force-share) somebody else may be writing to it, "
+          + "so it cannot be repaired")
     }
     // Where it is to be repaired the job opens the file for writing itself.
     let disk = try ImageFile(

@@ -12,7 +12,7 @@ struct Commit: ParsableCommand {
   @OptionGroup var image: ImageOptions
 
   @Option(
-    name: [.customShort("b"), .customLong("base")],
+    name: [.customShort("b", allowingJoined: true), .customLong("base")],
     help: ArgumentHelp(
       "The image of the chain to copy into, where it is not the next one. Implies -d.",
       valueName: "file"))

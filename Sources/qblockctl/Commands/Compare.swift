@@ -14,7 +14,8 @@ struct Compare: ParsableCommand {
   @OptionGroup var sharing: SharingOptions
 
   @Option(
-    name: [.customShort("F"), .customLong("other-format")], help: "The second image's format.")
+    name: [.customShort("F", allowingJoined: true), .customLong("other-format")],
+    help: "The second image's format.")
   var otherFormat: String?
 
   @OptionGroup var job: JobOptions
@@ -40,7 +41,7 @@ struct Compare: ParsableCommand {
     other.format = otherFormat
     let use = ImageFile.Use.look(forceShare: sharing.forceShare)
     let disks = [
-      try ImageFile(first, image, for: use), try ImageFile(second, other, for: use),
+      try ImageFile(first, image, for: use), try ImageFile(second, other, for: use, flag: "-F"),
     ]
     var lengths: [Int] = []
     let found = try job.run(

@@ -13,22 +13,23 @@ struct Create: ParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
 
-  @Option(name: [.customShort("f"), .customLong("format")], help: "qcow2 or raw.")
+  @Option(
+    name: [.customShort("f", allowingJoined: true), .customLong("format")], help: "qcow2 or raw.")
   var format = ImageFormat.qcow2.rawValue
 
   @Option(
-    name: [.customShort("o"), .customLong("options")],
+    name: [.customShort("o", allowingJoined: true), .customLong("options")],
     help: ArgumentHelp("What the format can be told.", valueName: "name=value,…"))
   var options: [String] = []
 
   @Option(
-    name: [.customShort("b"), .customLong("backing")],
+    name: [.customShort("b", allowingJoined: true), .customLong("backing")],
     help: ArgumentHelp(
       "The backing file; a relative name begins at the new image's directory.", valueName: "file"))
   var backing: String?
 
   @Option(
-    name: [.customShort("F"), .customLong("backing-format")],
+    name: [.customShort("F", allowingJoined: true), .customLong("backing-format")],
     help: ArgumentHelp("The backing file's format.", valueName: "format"))
   var backingFormat: String?
 
