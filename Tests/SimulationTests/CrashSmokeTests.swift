@@ -28,6 +28,21 @@ struct CrashSmokeTests {
     #expect(outcome.answers.values.allSatisfy { $0.good == $0.all })
   }
 
+  @Test("each event of a job stands in the log where it went out")
+  func events() async throws {
+    let scene = CrashScene(try CrashLayout(512).build())
+    try await CrashOperation.commitActive.run(in: scene, seed: 1)
+    let events = scene.log.entries.compactMap { entry -> String? in
+      if case .note(let name) = entry.event { name } else { nil }
+    }
+    let change = "JOB_STATUS_CHANGE"
+    #expect(
+      events == [
+        change, change, change, "BLOCK_JOB_READY", change, change, "BLOCK_JOB_COMPLETED", change,
+        change,
+      ])
+  }
+
   @Test("with hardly any memory for tables, work is written out in its midst")
   func memory() async throws {
     let usual = CrashLayout(512)
