@@ -21,6 +21,20 @@ struct ClientImageTests {
     }
   }
 
+  @Test(
+    "map tells the holes of a preallocated image as qemu-img does",
+    arguments: ["empty", "written"],
+    ["human", "json"])
+  func preallocatedMap(kind: String, form: String) throws {
+    let stage = try stage()
+    let made = try stage.img(
+      "create", "-f", "qcow2", "-o", "preallocation=metadata", "made", "5M")
+    #expect(made.status == 0)
+    if kind == "written" { try stage.write("made", "write -P 5 1M 1M", "write -P 6 4M 64k") }
+    let theirs = try stage.img("map", "--output", form, "made")
+    #expect(try stage.done("map", "--output", form, "made") == theirs.output)
+  }
+
   @Test("map refuses a table of compressed clusters as qemu-img does")
   func compressedMap() throws {
     let stage = try stage()

@@ -33,11 +33,16 @@ extension NodeMap {
     self.init()
     try chain.top.check(offset, 0)
     var rest = ByteRange(from: offset, to: chain.virtualSize)
+    var holes = FileHoles(chain)
     // One more than asked for, because the last one may go on in what was not looked at.
     while !rest.isEmpty, extents.count <= limit {
       let runs = try chain.status(in: rest, above: chain.nodes.count, limit: limit)
       for run in runs {
-        for part in run.split(atEndIn: chain) { append(MapExtent(part, chain)) }
+        for part in run.split(atEndIn: chain) {
+          for (piece, isHole) in try holes.split(part) {
+            append(MapExtent(piece, isHole: isHole, chain))
+          }
+        }
         rest = rest.dropping(run.range.length)
       }
     }
@@ -72,7 +77,7 @@ extension ChainRun {
 
 extension MapExtent {
   /// One run as `qemu-img map` tells it.
-  fileprivate init(_ run: ChainRun, _ chain: BackingChain) {
+  fileprivate init(_ run: ChainRun, isHole: Bool, _ chain: BackingChain) {
     self.init()
     start = run.range.lower
     length = run.range.length
@@ -81,6 +86,7 @@ extension MapExtent {
     switch run.content {
     case .data(let host):
       data = true
+      zero = isHole
       offset = host
     case .zero(let reserved):
       zero = true

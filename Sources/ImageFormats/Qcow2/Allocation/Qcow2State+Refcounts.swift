@@ -47,6 +47,21 @@ extension Qcow2State {
     return words.get(slice.words, index)
   }
 
+  /// How many clusters from `cluster` on have a reference, as far as one slice of refcounts tells
+  /// and below the number `end`; and where to go on.
+  mutating func usedClusters(
+    from cluster: HostCluster, below end: Int
+  ) throws(BlockError) -> (count: Int, next: HostCluster) {
+    guard let (slice, start) = try refcountSlice(cluster) else {
+      let left = geometry.refcountsPerBlock - geometry.refcountIndexInBlock(cluster)
+      return (0, cluster + left)
+    }
+    let length = min(refcountsPerSlice - start, end - cluster.index)
+    let words = self.words
+    let used = (start..<start + length).count { words.get(slice.words, $0) != 0 }
+    return (used, cluster + length)
+  }
+
   /// Changes the refcounts of a run by one, up or down. The blocks exist.
   /// - Throws: `corrupt`, and the image is marked so, where a refcount would leave its range;
   ///   those before it are changed.
