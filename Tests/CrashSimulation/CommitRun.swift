@@ -4,35 +4,75 @@ import BlockIO
 import BlockJobs
 import BlockRuntime
 import ImageFormats
+import Synchronization
 import TestSupport
 
 /// Whole commits, by the jobs that the daemon runs, with their events in the log.
 ///
 /// Isolation: one task.
 struct CommitRun {
+  /// What a guest does while the job is ready.
+  ///
+  /// Isolation: value.
+  enum GuestStep: Sendable {
+    case write([UInt8], at: Int)
+    case flush
+  }
+
   private let scene: CrashScene
 
   init(_ scene: CrashScene) { self.scene = scene }
 
-  /// Commits the top into the image under it, and empties the top.
-  func active() async throws {
+  /// Commits the top into the image under it, and empties the top. A guest uses it meanwhile.
+  func active(_ guest: [GuestStep] = []) async throws {
     try await run(
-      top: scene.names.count - 1, base: scene.names.count - 2, emptiesTop: true,
-      after: try scene.afterActiveCommit())
+      top: scene.names.count - 1, base: scene.names.count - 2, emptiesTop: true, guest
+    ) { view in
+      try scene.afterActiveCommit(of: view)
+    }
   }
 
   /// Commits what lies between the top and the base into the base.
   func intermediate() async throws {
-    try await run(
-      top: scene.names.count - 2, base: 0, emptiesTop: false,
-      after: try scene.afterIntermediateCommit())
+    try await run(top: scene.names.count - 2, base: 0, emptiesTop: false, []) { _ in
+      try scene.afterIntermediateCommit()
+    }
   }
 
-  private func run(top: Int, base: Int, emptiesTop: Bool, after: CrashExpectation) async throws {
-    scene.expect(CrashExpectation(views: [scene.top: [try scene.view(scene.top)]]))
+  /// `after` is asked before anything is done; it gets what the top shows in the end.
+  private func run(
+    top: Int, base: Int, emptiesTop: Bool, _ guest: [GuestStep],
+    _ after: (CrashView) throws -> CrashExpectation
+  ) async throws {
+    let guestView = try scene.view(scene.top)
+    var end = guestView
+    for case .write(let bytes, let offset) in guest { end.write(bytes, at: offset) }
+    end.settle()
+    let expected = try after(end)
+    scene.expect(CrashExpectation(views: [scene.top: [guestView]]))
+    let positions = Mutex<[Int]>([])
+    defer {
+      expect(guest, from: guestView, at: positions.withLock { $0 })
+      if let completion = scene.completion { scene.expect(expected, from: completion) }
+    }
+    let log = scene.log
     try await CommitRun.commit(
-      try images, scene.names, log: scene.log, top: top, base: base, emptiesTop: emptiesTop)
-    if let completion = scene.completion { scene.expect(after, from: completion) }
+      try images, scene.names, log: log, top: top, base: base, emptiesTop: emptiesTop, guest
+    ) {
+      positions.withLock { $0.append(log.entries.count) }
+    }
+  }
+
+  /// Expects what the guest's steps have made of its disk since each of the log's `positions`.
+  private func expect(_ guest: [GuestStep], from view: CrashView, at positions: [Int]) {
+    var view = view
+    for (step, position) in zip(guest, positions) {
+      switch step {
+      case .write(let bytes, let offset): view.write(bytes, at: offset)
+      case .flush: view.settle()
+      }
+      scene.expect(CrashExpectation(views: [scene.top: [view]]), from: position)
+    }
   }
 
   private var images: [any ImageDriver] {
@@ -42,7 +82,7 @@ struct CommitRun {
   @ControlPlane
   private static func commit(
     _ images: [any ImageDriver], _ names: [String], log: StorageLog, top: Int, base: Int,
-    emptiesTop: Bool
+    emptiesTop: Bool, _ guest: [GuestStep], noting note: @Sendable () -> Void
   ) async throws {
     let graph = BlockGraph(gate: try OpenGate(roots: []))
     let registry = JobRegistry(graph: graph) { event in
@@ -60,12 +100,37 @@ struct CommitRun {
     var request = CommitJob.Request(chain: chain, base: top - base)
     request.emptiesTop = emptiesTop
     var options = JobOptions(id: "j0")
-    options.autoComplete = true
+    options.autoComplete = guest.isEmpty
     try registry.start(options) { () throws(BlockError) in
       try CommitJob(request, id: "j0", graph: graph, memory: registry.commits)
     }
+    var guestFailure: BlockError?
+    if !guest.isEmpty, try await registry.wait(for: "j0", until: .ready).isReady {
+      do throws(BlockError) {
+        for step in guest { try CommitRun.carryOut(step, on: chain, log, noting: note) }
+        try registry["j0"]?.complete()
+      } catch {
+        guestFailure = error
+        try? registry["j0"]?.cancel(force: true)
+      }
+    }
     let end = try await registry.wait(for: "j0", until: .concluded)
-    if let failure = end.failure { throw failure }
+    if let failure = guestFailure ?? end.failure { throw failure }
+  }
+
+  /// A write may be there as soon as it begins; a flush has made sure of it when it has ended.
+  private static func carryOut(
+    _ step: GuestStep, on chain: BackingChain, _ log: StorageLog, noting note: () -> Void
+  ) throws(BlockError) {
+    switch step {
+    case .write(let bytes, let offset):
+      note()
+      try bytes.withBytes { (span) throws(BlockError) in try chain.write(span, at: offset) }
+    case .flush:
+      try chain.top.flush()
+      note()
+      log.append(.note(CrashScene.Answer.flushed.rawValue))
+    }
   }
 }
 

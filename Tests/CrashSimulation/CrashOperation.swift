@@ -14,6 +14,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   case discard
   case link
   case commitActive = "commit (active)"
+  case commitWritten = "commit (active, written to)"
   case commitIntermediate = "commit (intermediate)"
   case repairLeaks = "repair (leaks)"
   case repairAll = "repair (all)"
@@ -36,6 +37,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .reset: layout.traits.isDisjoint(with: [.snapshot])
     case .link: layout.depth > 1
     case .commitActive: layout.depth > 1
+    case .commitWritten: layout.depth == 2
     case .commitIntermediate: layout.depth > 2
     case .repairLeaks, .repairAll: layout.depth < 3
     case .repairAtOpen: layout.depth < 3 && layout.version == 3
@@ -78,6 +80,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .reset, .discard: try empty(CrashGuest(scene), &generator)
     case .link: try link(CrashGuest(scene))
     case .commitActive: try await CommitRun(scene).active()
+    case .commitWritten: try await CommitRun(scene).active(guestSteps(scene, &generator))
     case .commitIntermediate: try await CommitRun(scene).intermediate()
     case .repairLeaks, .repairAll, .repairAtOpen: try repair(scene)
     case .refuse:
@@ -146,6 +149,20 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case 4: try guest.discard(ByteRange(at: aligned, length: length))
     default:
       try guest.write(generator.bytes(length), at: offset)
+    }
+  }
+
+  /// Writes to data, to holes and over both, some of them flushed.
+  private func guestSteps(
+    _ scene: CrashScene, _ generator: inout SeededGenerator
+  ) throws -> [CommitRun.GuestStep] {
+    let top = try scene.openReadOnly(scene.names.count - 1)
+    let end = min(top.virtualSize, CrashLayout.busyBytes)
+    return (0..<7).map { index in
+      if index == 3 { return .flush }
+      let length = min(end, [512, 1536, top.clusterSize + 512][index % 3])
+      let offset = Int.random(in: 0...(end - length) / 512, using: &generator) * 512
+      return .write(generator.bytes(length), at: offset)
     }
   }
 

@@ -10,9 +10,10 @@ extension CrashScene {
     log.entries.firstIndex { $0.event == .note(CrashScene.completed) }.map { $0 + 1 }
   }
 
-  /// After the top has been committed into the image under it, and emptied.
-  func afterActiveCommit() throws -> CrashExpectation {
-    let view = try view(top)
+  /// After the top has been committed into the image under it, and emptied. `view` is what it shows
+  /// then; what it shows now unless told otherwise.
+  func afterActiveCommit(of view: CrashView? = nil) throws -> CrashExpectation {
+    let view = try view ?? self.view(top)
     let below = names[names.count - 2]
     let committed = view.over(try self.view(below))
     var after = CrashExpectation(views: [top: [view], below: [committed]])
