@@ -155,6 +155,7 @@ package final class Daemon {
     dispatcher.addNodeHandlers(services)
     dispatcher.addCreateHandlers(services)
     dispatcher.addCommitHandlers(services)
+    dispatcher.addStreamHandlers(services)
     dispatcher.addBackingFileHandlers(services)
     dispatcher.addJobHandlers(services)
     dispatcher.addWaitHandlers(services.jobs)

@@ -7,7 +7,7 @@ import ImageFormats
 import Synchronization
 import TestSupport
 
-/// Whole commits, by the jobs that the daemon runs, with their events in the log.
+/// Whole commits and streams, by the jobs that the daemon runs, with their events in the log.
 ///
 /// Isolation: one task.
 struct CommitRun {
@@ -39,10 +39,41 @@ struct CommitRun {
     }
   }
 
-  /// `after` is asked before anything is done; it gets what the top shows in the end.
+  /// Copies what lies between the top and the base up into the top.
+  func stream() async throws {
+    try await stream(downTo: scene.names.count - 1, try scene.afterIntermediateCommit())
+  }
+
+  /// Copies all that lies under the top up into it.
+  func streamAll() async throws {
+    try await stream(downTo: scene.names.count, try scene.afterStreamOfAll())
+  }
+
+  private func stream(downTo base: Int, _ expected: CrashExpectation) async throws {
+    let top = scene.names.count - 1
+    try await run(top: top, []) { _ in
+      expected
+    } _: { graph, nodes, _ throws(BlockError) in
+      let request = StreamJob.Request(chain: graph.chain(from: nodes[top]), base: base)
+      return try StreamJob(request, id: "j0", graph: graph)
+    }
+  }
+
   private func run(
     top: Int, base: Int, emptiesTop: Bool, _ guest: [GuestStep],
     _ after: (CrashView) throws -> CrashExpectation
+  ) async throws {
+    try await run(top: top, guest, after) { graph, nodes, memory throws(BlockError) in
+      var request = CommitJob.Request(chain: graph.chain(from: nodes[top]), base: top - base)
+      request.emptiesTop = emptiesTop
+      return try CommitJob(request, id: "j0", graph: graph, memory: memory)
+    }
+  }
+
+  /// `after` is asked before anything is done; it gets what the top shows in the end.
+  private func run(
+    top: Int, _ guest: [GuestStep], _ after: (CrashView) throws -> CrashExpectation,
+    _ make: @escaping Make
   ) async throws {
     let guestView = try scene.view(scene.top)
     var end = guestView
@@ -56,9 +87,7 @@ struct CommitRun {
       if let completion = scene.completion { scene.expect(expected, from: completion) }
     }
     let log = scene.log
-    try await CommitRun.commit(
-      try images, scene.names, log: log, top: top, base: base, emptiesTop: emptiesTop, guest
-    ) {
+    try await CommitRun.run(try images, scene.names, log: log, top: top, make, guest) {
       positions.withLock { $0.append(log.entries.count) }
     }
   }
@@ -75,14 +104,19 @@ struct CommitRun {
     }
   }
 
+  /// Makes the job, of a graph whose nodes lie over one another in this order.
+  private typealias Make =
+    @ControlPlane @Sendable (BlockGraph, [BlockNode], CommitMemory) throws(BlockError) ->
+    any JobBody
+
   private var images: [any ImageDriver] {
     get throws { try scene.names.indices.map { try scene.openDriver($0, readOnly: false) } }
   }
 
   @ControlPlane
-  private static func commit(
-    _ images: [any ImageDriver], _ names: [String], log: StorageLog, top: Int, base: Int,
-    emptiesTop: Bool, _ guest: [GuestStep], noting note: @Sendable () -> Void
+  private static func run(
+    _ images: [any ImageDriver], _ names: [String], log: StorageLog, top: Int,
+    _ make: @escaping Make, _ guest: [GuestStep], noting note: @Sendable () -> Void
   ) async throws {
     let graph = BlockGraph(gate: try OpenGate(roots: []))
     let registry = JobRegistry(graph: graph) { event in
@@ -96,17 +130,15 @@ struct CommitRun {
       graph.insert(node, over: nodes.last)
       nodes.append(node)
     }
-    let chain = graph.chain(from: nodes[top])
-    var request = CommitJob.Request(chain: chain, base: top - base)
-    request.emptiesTop = emptiesTop
     var options = JobOptions(id: "j0")
     options.autoComplete = guest.isEmpty
     try registry.start(options) { () throws(BlockError) in
-      try CommitJob(request, id: "j0", graph: graph, memory: registry.commits)
+      try make(graph, nodes, registry.commits)
     }
     var guestFailure: BlockError?
     if !guest.isEmpty, try await registry.wait(for: "j0", until: .ready).isReady {
       do throws(BlockError) {
+        let chain = graph.chain(from: nodes[top])
         for step in guest { try CommitRun.carryOut(step, on: chain, log, noting: note) }
         try registry["j0"]?.complete()
       } catch {

@@ -16,6 +16,8 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   case commitActive = "commit (active)"
   case commitWritten = "commit (active, written to)"
   case commitIntermediate = "commit (intermediate)"
+  case stream
+  case streamAll = "stream (all)"
   case repairLeaks = "repair (leaks)"
   case repairAll = "repair (all)"
   case repairAtOpen = "repair (at open)"
@@ -36,9 +38,9 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .create: layout.traits.isEmpty && layout.depth < 3
     case .reset: layout.traits.isDisjoint(with: [.snapshot])
     case .link: layout.depth > 1
-    case .commitActive: layout.depth > 1
+    case .commitActive, .streamAll: layout.depth > 1
     case .commitWritten: layout.depth == 2
-    case .commitIntermediate: layout.depth > 2
+    case .commitIntermediate, .stream: layout.depth > 2
     case .repairLeaks, .repairAll: layout.depth < 3
     case .repairAtOpen: layout.depth < 3 && layout.version == 3
     // A disk of a few large clusters has none left to be taken.
@@ -82,6 +84,8 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .commitActive: try await CommitRun(scene).active()
     case .commitWritten: try await CommitRun(scene).active(guestSteps(scene, &generator))
     case .commitIntermediate: try await CommitRun(scene).intermediate()
+    case .stream: try await CommitRun(scene).stream()
+    case .streamAll: try await CommitRun(scene).streamAll()
     case .repairLeaks, .repairAll, .repairAtOpen: try repair(scene)
     case .refuse:
       let damage = CrashRepair(nil, of: scene.initial[scene.names.count - 1])

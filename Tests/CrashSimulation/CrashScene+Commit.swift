@@ -27,4 +27,11 @@ extension CrashScene {
     after.unneeded = Set(names.dropFirst().dropLast())
     return after
   }
+
+  /// After all that lies under the top has been copied up into it.
+  func afterStreamOfAll() throws -> CrashExpectation {
+    var after = CrashExpectation(views: [top: [try view(top)]])
+    after.unneeded = Set(names.dropLast())
+    return after
+  }
 }

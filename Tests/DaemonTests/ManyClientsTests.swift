@@ -60,6 +60,37 @@ func pythonClient() throws {
   #expect(same.status == 0, "\(same.output)")
 }
 
+@Test(
+  "QEMU's shell, typed into at a terminal, runs the whole cycle",
+  .enabled(if: Python.path != nil, "needs $QBLOCKD_PYTHON with qemu.qmp"))
+func shell() throws {
+  let stage = try DaemonStage()
+  let python = try #require(Python.path)
+  let shell = URL(fileURLWithPath: python).deletingLastPathComponent()
+    .appendingPathComponent("qmp-shell").path
+  let outcome = try QemuTools.run(
+    python,
+    [
+      Python.script("shell_cycle.py"), shell, stage.daemon.socket, stage.path("middle"),
+      stage.path("base"), stage.images.directory.path,
+    ])
+  #expect(
+    outcome.output == """
+      {'return': {}}
+      {'return': {}}
+      {'error': {'class': 'DeviceNotFound', 'desc': "Device 'nope' not found"}}
+      {'return': {}}
+      {'return': {}}
+      {'return': {}} []
+      {'return': {}} {'return': {}}
+      0
+
+      """)
+  try stage.stop()
+  let same = try QemuTools.io(stage.path("base"), "read -P 0x22 64k 64k")
+  #expect(same.status == 0, "\(same.output)")
+}
+
 @Test("Clients that say nothing, say half a message, or never read, hold up nobody")
 func silentClients() throws {
   let stage = try DaemonStage()

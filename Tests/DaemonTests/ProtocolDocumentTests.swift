@@ -96,6 +96,7 @@ func answersAreDocumented() throws {
     try document.check(members: event.reachableMembers, in: event.name)
   }
   try document.check(members: CommitResult.reachableMembers, in: BlockCommit.name)
+  try document.check(members: StreamResult.reachableMembers, in: BlockStream.name)
   let results =
     ChecksumResult.reachableMembers + CompareResult.reachableMembers + ImageCheck.reachableMembers
   for name in results.map(\.name) {

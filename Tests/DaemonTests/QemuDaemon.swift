@@ -6,13 +6,13 @@ import Testing
 ///
 /// Isolation: one test.
 final class QemuDaemon {
-  /// The session on its monitor, negotiated.
+  /// The session on its monitor, negotiated unless that was left out.
   let monitor: MonitorSocket
   private let process = Process()
 
   /// Starts it, by the words of `launcher`. It connects to us, so that it is there when the
   /// connection is.
-  init(launcher: [String] = []) throws {
+  init(launcher: [String] = [], isNegotiated: Bool = true) throws {
     let directory = try TemporaryDirectory(in: "/tmp")
     let path = directory.file("qmp.sock")
     let listener = try MonitorSocket.unixSocket(path) { bind($0, $1, $2) }
@@ -28,7 +28,7 @@ final class QemuDaemon {
     var polled = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
     try #require(poll(&polled, 1, 20_000) == 1, "qemu-storage-daemon does not connect")
     monitor = MonitorSocket(adopting: accept(listener, nil, nil))
-    try monitor.negotiate()
+    if isNegotiated { try monitor.negotiate() }
   }
 
   deinit { kill(process.processIdentifier, SIGKILL) }

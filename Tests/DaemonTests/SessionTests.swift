@@ -9,14 +9,14 @@ private let negotiate = #"{"execute": "qmp_capabilities"}"#
 func negotiation() throws {
   let daemon = try DaemonProcess.start()
   let monitor = try MonitorSocket(daemon.socket)
-  #expect(try monitor.next()["QMP"]?["capabilities"] == [])
+  #expect(try monitor.next()["QMP"]?["capabilities"] == ["oob"])
   let early = try monitor.answer(to: #"{"execute": "query-jobs", "id": 1}"#)
   #expect(early.errorClass == "CommandNotFound")
   #expect(early.errorSentence == "Expecting capabilities negotiation with 'qmp_capabilities'")
-  for capability in ["oob", "zzz"] {
-    let text = #"{"execute": "qmp_capabilities", "arguments": {"enable": ["\#(capability)"]}}"#
-    #expect(try monitor.answer(to: text).errorClass == "GenericError")
-  }
+  let unknown = #"{"execute": "qmp_capabilities", "arguments": {"enable": ["zzz"]}}"#
+  #expect(
+    try monitor.answer(to: unknown).errorSentence
+      == "Parameter 'enable[0]' does not accept value 'zzz'")
   // The events of another client's job go past a client that has not negotiated.
   let directory = try TemporaryDirectory()
   let other = try MonitorSocket.negotiated(daemon.socket)

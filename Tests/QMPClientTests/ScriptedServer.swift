@@ -23,7 +23,8 @@ final class ScriptedServer: Sendable {
 
   @ControlPlane
   init(
-    greeting: String = QMPGreeting(version: VersionInfo()).message.description, _ script: Script?
+    greeting: String = QMPGreeting(version: VersionInfo(), capabilities: []).message.description,
+    _ script: Script?
   ) throws {
     directory = try TemporaryDirectory()
     path = directory.file("qmp.sock")

@@ -7,13 +7,17 @@ import SocketIO
 /// One client: its bytes are cut into messages, its commands run one after the other, its answers
 /// keep their order. Events come between them as they happen.
 ///
-/// While a command runs, nothing more is read from this client; others are not affected.
+/// While a command runs, nothing more is read from this client; others are not affected. A client
+/// that has enabled out-of-band commands is read on for a few messages: those out of band are
+/// answered at once, the others wait for their turn.
 ///
 /// Isolation: control plane.
 @ControlPlane
 final class QMPSession {
   /// Bad messages in a row after which there is no client left that could be meant.
   private static let mostBadMessages = 16
+  /// Messages that wait while a command runs, and commands out of band at one time.
+  private static let mostWaiting = 8
 
   private let connection: Connection
   private let access: SessionAccess
@@ -23,9 +27,21 @@ final class QMPSession {
   private let log: Logger
   private let closed: @ControlPlane (QMPSession) -> Void
 
+  /// What the client has sent.
+  private enum Message {
+    case request(QMPRequest)
+    /// The answer to something that is no request.
+    case bad(QMPResponse)
+  }
+
   private var framer = MessageFramer()
   private var isNegotiated = false
+  private var allowsOutOfBand = false
   private var isBusy = false
+  /// Messages in the order in which they came, to be taken when none is worked on.
+  private var waiting: [Message] = []
+  /// Commands out of band that are at work.
+  private var outOfBand = 0
   /// The client sends no more; the session ends with the last answer.
   private var hasEnded = false
   /// Bad messages since the last good one.
@@ -59,7 +75,10 @@ final class QMPSession {
           self.advance()
         },
         closed: { self.over($0) }))
-    send(QMPGreeting(version: .ours).message)
+    send(
+      QMPGreeting(
+        version: .ours, capabilities: QMPCapabilities.Capability.allCases.map(\.rawValue)
+      ).message)
   }
 
   /// Ends the session when everything that waits has been sent.
@@ -68,46 +87,63 @@ final class QMPSession {
   /// Ends the session at once.
   func close() { connection.close() }
 
+  // MARK: Messages
+
   private func received(_ bytes: [UInt8]) {
     framer.receive(bytes)
     advance()
+  }
+
+  /// Whether another message may be taken from the stream.
+  private var takesMessages: Bool {
+    guard allowsOutOfBand else { return !isBusy && waiting.isEmpty }
+    return waiting.count < QMPSession.mostWaiting && outOfBand < QMPSession.mostWaiting
+  }
+
+  /// Takes messages from the stream and works on them, as far as may be.
+  private func advance() {
+    var isDrained = takeMessages()
+    while !isBusy, !waiting.isEmpty {
+      switch waiting.removeFirst() {
+      case .bad(let answer): refuse(answer)
+      case .request(let request):
+        badMessages = 0
+        run(request)
+      }
+      isDrained = takeMessages()
+    }
+    if takesMessages { connection.resumeReading() } else { connection.pauseReading() }
+    if isDrained && hasEnded && !isBusy && waiting.isEmpty && outOfBand == 0 {
+      connection.finish()
+    }
     watchMessage()
   }
 
-  /// Gives a client that has begun a message its time to end it. While a command runs nothing is
-  /// read, and what is read already stands whole or waits for its turn.
-  private func watchMessage() {
-    guard framer.isInsideMessage, !isBusy, !hasEnded else {
+  /// Begins commands out of band, and lets other messages wait. Returns whether the stream holds no
+  /// whole message any more.
+  private func takeMessages() -> Bool {
+    while takesMessages {
+      guard let frame = framer.next() else { return true }
+      // The next message has a time of its own.
       deadline = nil
-      return
+      let message = QMPSession.message(in: frame, outOfBand: allowsOutOfBand)
+      if case .request(let request) = message, request.isOutOfBand {
+        runOutOfBand(request)
+      } else {
+        waiting.append(message)
+      }
     }
-    guard deadline == nil else { return }
-    deadline = ControlTimer(after: messageTime) { [unowned self] in
-      log.warning("Client dropped: it does not end its message")
-      connection.close()
-    }
+    return false
   }
 
-  /// Takes the next message, as long as none is being worked on.
-  private func advance() {
-    while !isBusy {
-      let frame = framer.next()
-      // The next message has a time of its own.
-      if frame != nil { deadline = nil }
-      switch frame {
-      case nil:
-        if hasEnded { connection.finish() }
-        return
-      case .error(let error):
-        refuse(QMPResponse(.failure(error)))
-      case .message(let message):
-        do throws(QMPError) {
-          let request = try QMPRequest(message)
-          badMessages = 0
-          run(request)
-        } catch {
-          refuse(QMPResponse(.failure(error), id: QMPSession.echo(message["id"])))
-        }
+  private static func message(in frame: MessageFramer.Frame, outOfBand: Bool) -> Message {
+    switch frame {
+    case .error(let error): return .bad(QMPResponse(.failure(error)))
+    case .message(let message):
+      do throws(QMPError) {
+        return .request(try QMPRequest(message, outOfBand: outOfBand))
+      } catch {
+        return .bad(QMPResponse(.failure(error), id: echo(message["id"])))
       }
     }
   }
@@ -116,6 +152,20 @@ final class QMPSession {
   /// client's, and the answer to garbage must not outgrow it.
   private static func echo(_ id: JSONValue?) -> JSONValue? {
     id.flatMap { $0.utf8.count <= 128 ? $0 : nil }
+  }
+
+  /// Gives a client that has begun a message its time to end it. While nothing is read from it,
+  /// what is read already stands whole or waits for its turn.
+  private func watchMessage() {
+    guard framer.isInsideMessage, takesMessages, !hasEnded else {
+      deadline = nil
+      return
+    }
+    guard deadline == nil else { return }
+    deadline = ControlTimer(after: messageTime) { [unowned self] in
+      log.warning("Client dropped: it does not end its message")
+      connection.close()
+    }
   }
 
   /// Answers a bad message; the last that is borne ends the session.
@@ -128,6 +178,8 @@ final class QMPSession {
     connection.finish()
   }
 
+  // MARK: Commands
+
   private func run(_ request: QMPRequest) {
     if let error = sessionError(request) {
       send(QMPResponse(.failure(error), id: request.id).message)
@@ -135,16 +187,31 @@ final class QMPSession {
       send(QMPResponse(negotiate(request.arguments), id: request.id).message)
     } else {
       isBusy = true
-      connection.pauseReading()
       Task {
-        let result = await dispatcher.perform(request)
-        send(QMPResponse(result, id: request.id).message)
+        await perform(request)
         isBusy = false
-        connection.resumeReading()
         advance()
-        watchMessage()
       }
     }
+  }
+
+  private func runOutOfBand(_ request: QMPRequest) {
+    badMessages = 0
+    let refusal =
+      CommandCatalog.refusesOutOfBand(request.execute)
+      ? QMPError.notOutOfBand(request.execute) : sessionError(request)
+    if let refusal { return send(QMPResponse(.failure(refusal), id: request.id).message) }
+    outOfBand += 1
+    Task {
+      await perform(request)
+      outOfBand -= 1
+      advance()
+    }
+  }
+
+  private func perform(_ request: QMPRequest) async {
+    let result = await dispatcher.perform(request)
+    send(QMPResponse(result, id: request.id).message)
   }
 
   /// Before negotiation there is one command, after it there are all others that the socket has.
@@ -157,12 +224,7 @@ final class QMPSession {
     do throws(QMPError) {
       let call = try QMPCapabilities(arguments: arguments)
       guard !isNegotiated else { throw .capabilitiesDone }
-      if let unknown = call.enable.first {
-        throw QMPError(
-          unknown == "oob"
-            ? "This server does not provide the capability 'oob'"
-            : "Parameter 'enable' does not accept value '\(QMPError.quoted(unknown))'")
-      }
+      allowsOutOfBand = call.enable.contains(.outOfBand)
     } catch {
       return .failure(error)
     }

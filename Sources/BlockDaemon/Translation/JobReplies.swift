@@ -91,6 +91,11 @@ extension JobSnapshot {
           $0.offset = result.firstDifference
         }.wire : nil
     case .check: result.check?.wire.wire
+    case .stream:
+      StreamResult {
+        $0.bytesCopied = result.bytesCopied
+        $0.durationMilliseconds = Int(result.durationNanoseconds / 1_000_000)
+      }.wire
     case .makeEmpty, .create, .write: nil
     }
   }
@@ -120,6 +125,7 @@ extension BlockJobs.JobType {
   var wire: QMP.JobType {
     switch self {
     case .commit: .commit
+    case .stream: .stream
     case .makeEmpty: .makeEmpty
     case .create: .create
     case .write: .write

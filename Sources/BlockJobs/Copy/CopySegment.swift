@@ -17,12 +17,12 @@ struct CopySegment {
   /// The parts in order, without gaps.
   private(set) var parts: [Part] = []
 
-  /// The longest segment, up to `limit` bytes, that begins at `offset`, in the first of `runs`,
-  /// which holds data.
-  init(_ runs: ArraySlice<ChainRun>, from offset: Int, limit: Int) {
+  /// The longest segment, up to `limit` bytes, of layers from `first` down, that begins at `offset`
+  /// in the first of `runs`, which holds data.
+  init(_ runs: ArraySlice<ChainRun>, from offset: Int, layers first: Int, limit: Int) {
     range = ByteRange(at: offset, length: 0)
     for run in runs {
-      guard run.content.holdsBytes, range.length < limit else { break }
+      guard run.layer >= first, run.content.holdsBytes, range.length < limit else { break }
       let part = ByteRange(from: range.upper, to: run.range.upper).prefix(limit - range.length)
       if parts.last?.layer == run.layer {
         parts[parts.count - 1].range.length += part.length

@@ -4,8 +4,8 @@ import BlockIO
 import ImageFormats
 import Synchronization
 
-/// The copy loop, from the upper layers of a chain into the one below: takes what the plan says,
-/// looks again at what lies there, and writes it to the base, on several lanes at once.
+/// The copy loop, from some layers of a chain into the one below or above them: takes what the plan
+/// says, looks again at what lies there, and writes it to the target, on several lanes at once.
 ///
 /// A step copies one large run or many small ones, up to its lease; neighbours on the guest's disk
 /// go to the base in one write, whichever layers they come from. With a tracker, whatever is
@@ -44,8 +44,8 @@ final class CopyWork: SteppedWork {
     self.source = source
     self.tracker = tracker
     self.progress = progress
-    target = BackingChain(Array(source.chain.nodes[source.base...]))
-    zeroes = ZeroWriter(target: target)
+    target = source.target
+    zeroes = ZeroWriter(target: target, later: source.isUpwards ? source.remaining : nil)
     // Two windows in one cluster of the base would wait for each other.
     alignment = max(target.top.image.clusterSize, IOBuffer.alignment)
     buffers = BufferPool(size: max(CopyWork.pieceBytes, alignment))
@@ -124,7 +124,7 @@ final class CopyWork: SteppedWork {
       while index < runs.count {
         rest = ByteRange(from: max(rest.lower, runs[index].range.lower), to: rest.upper)
         switch runs[index].content {
-        case .unallocated:
+        case _ where runs[index].layer < source.first, .unallocated:
           rest = rest.dropping(runs[index].range.upper - rest.lower)
         case .zero:
           let range = ByteRange(from: rest.lower, to: runs[index].range.upper)
@@ -133,7 +133,8 @@ final class CopyWork: SteppedWork {
               try zeroes.zeroFront(of: range)
             })
         case .data, .compressed:
-          let segment = CopySegment(runs[index...], from: rest.lower, limit: step.segmentBytes)
+          let segment = CopySegment(
+            runs[index...], from: rest.lower, layers: source.first, limit: step.segmentBytes)
           let copy = SegmentCopy(
             segment: segment, source: source, target: target, buffer: step.buffer)
           try copy.run()

@@ -19,8 +19,9 @@ struct SegmentCopy {
 
   /// Copies the segment. An error says whether a layer or the base caused it.
   func run() throws(StepError) {
-    // Where zeros are to be found among the bytes, somebody has to look at them.
-    if segment.parts.count == 1, target.top.options.detectZeroes == .off {
+    // Where zeros are to be found among the bytes, somebody has to look at them. And a layer's
+    // range may not be held while one above it is asked for.
+    if segment.parts.count == 1, !source.isUpwards, target.top.options.detectZeroes == .off {
       try moveFiles(source.chain.nodes[segment.parts[0].layer])
     } else {
       try moveBytes()

@@ -46,6 +46,7 @@ final class SurveyWork: SteppedWork {
   }
 
   private func add(_ run: ChainRun, to plan: inout CopyPlan) {
+    guard run.layer >= source.first else { return }
     switch run.content {
     case .unallocated: break
     case .data, .compressed: plan.add(run.range, moving: run.range.length)

@@ -41,6 +41,7 @@ package typealias JobEventSink = @ControlPlane (JobEvent) -> Void
 /// Isolation: value.
 package enum JobType: String, Sendable, CaseIterable {
   case commit
+  case stream
   case makeEmpty = "make-empty"
   case create
   case write
@@ -50,5 +51,5 @@ package enum JobType: String, Sendable, CaseIterable {
 
   /// Whether it works on one device: then the `block-job-` commands know it, and BLOCK_JOB_ events
   /// tell of it. The others have JOB_STATUS_CHANGE alone.
-  package var isBlockJob: Bool { self == .commit || self == .makeEmpty }
+  package var isBlockJob: Bool { [.commit, .stream, .makeEmpty].contains(self) }
 }

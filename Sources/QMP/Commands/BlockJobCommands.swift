@@ -133,6 +133,7 @@ package struct QueryBlockJobs: QMPCommand {
   package init() {}
 
   package static let name = "query-block-jobs"
+  package static let allowsOutOfBand = true
   package static let summary = "The jobs that work on images"
   package static let members: [WireMember<Self>] = []
 }

@@ -111,6 +111,7 @@ package struct QueryBlockStats: QMPCommand {
   package init() {}
 
   package static let name = "query-blockstats"
+  package static let allowsOutOfBand = true
   package static let summary = "What has passed through devices, or through all nodes"
   package static let members: [WireMember<Self>] = [
     .defaulted("query-nodes", \.queryNodes, "Whether to tell of nodes; there are no devices")

@@ -8,7 +8,7 @@ package enum CommandCatalog {
     QueryEvents.self, Quit.self,
     BlockdevAdd.self, BlockdevDel.self, BlockdevCreate.self, BlockResize.self,
     QueryNamedBlockNodes.self, QueryBlockStats.self, ChangeBackingFile.self,
-    BlockCommit.self, BlockMakeEmpty.self,
+    BlockCommit.self, BlockStream.self, BlockMakeEmpty.self,
     QueryJobs.self, JobCancel.self, JobPause.self, JobResume.self, JobComplete.self,
     JobFinalize.self, JobDismiss.self,
     QueryBlockJobs.self, BlockJobCancel.self, BlockJobPause.self, BlockJobResume.self,
@@ -17,6 +17,15 @@ package enum CommandCatalog {
     NodeInfoQuery.self, NodeMapQuery.self,
     BlockWrite.self, BlockChecksum.self, BlockCompare.self, BlockCheck.self,
   ]
+
+  /// Commands that may be asked out of band.
+  private static let outOfBand = Set(all.filter { $0.allowsOutOfBand }.map { $0.name })
+  private static let names = Set(all.map { $0.name })
+
+  /// Whether `name` is a command that may not be asked out of band.
+  package static func refusesOutOfBand(_ name: String) -> Bool {
+    names.contains(name) && !outOfBand.contains(name)
+  }
 
   /// The answer of `query-commands`.
   package static var infos: QueryCommands.Reply {

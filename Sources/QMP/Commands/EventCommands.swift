@@ -12,6 +12,7 @@ package struct QueryEvents: QMPCommand {
   package init() {}
 
   package static let name = "x-query-events"
+  package static let allowsOutOfBand = true
   package static let summary = "The events after one that the client has seen"
   package static let members: [WireMember<Self>] = [
     .defaulted("since", \.since, "The x-seq of the last event that was seen; 0 for none")

@@ -11,6 +11,7 @@ package struct JobCancel: QMPCommand {
   package init() {}
 
   package static let name = "job-cancel"
+  package static let allowsOutOfBand = true
   package static let summary = "Cancels a job at once; what it has copied stays in base"
   package static let members: [WireMember<Self>] = [
     .required("id", \.id, "The job")
@@ -111,6 +112,7 @@ package struct QueryJobs: QMPCommand {
   package init() {}
 
   package static let name = "query-jobs"
+  package static let allowsOutOfBand = true
   package static let summary = "All jobs, also those that work on no image"
   package static let members: [WireMember<Self>] = []
 }

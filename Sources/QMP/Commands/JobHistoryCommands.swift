@@ -11,6 +11,7 @@ package struct QueryJobHistory: QMPCommand {
   package init() {}
 
   package static let name = "x-query-job-history"
+  package static let allowsOutOfBand = true
   package static let summary = "How the jobs ended that are no longer there"
   package static let members: [WireMember<Self>] = [
     .optional("id", \.id, "Only jobs of this id; it may have been used again")

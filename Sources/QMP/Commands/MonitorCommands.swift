@@ -4,9 +4,15 @@
 ///
 /// Isolation: value.
 package struct QMPCapabilities: QMPCommand {
+  /// What a client may ask for.
+  package enum Capability: String, WireEnum {
+    /// Commands out of band.
+    case outOfBand = "oob"
+  }
+
   package typealias Reply = EmptyReply
 
-  package var enable: [String] = []
+  package var enable: [Capability] = []
 
   package init() {}
 
@@ -26,6 +32,7 @@ package struct QueryVersion: QMPCommand {
   package init() {}
 
   package static let name = "query-version"
+  package static let allowsOutOfBand = true
   package static let summary = "The server's version"
   package static let members: [WireMember<Self>] = []
 }
@@ -39,6 +46,7 @@ package struct QueryCommands: QMPCommand {
   package init() {}
 
   package static let name = "query-commands"
+  package static let allowsOutOfBand = true
   package static let summary = "The names of all commands"
   package static let members: [WireMember<Self>] = []
 }
@@ -65,6 +73,7 @@ package struct QueryQMPSchema: QMPCommand {
   package init() {}
 
   package static let name = "query-qmp-schema"
+  package static let allowsOutOfBand = true
   package static let summary = "All commands and events with their types, in QAPI's introspection"
   package static let members: [WireMember<Self>] = []
 }

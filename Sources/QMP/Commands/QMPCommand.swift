@@ -14,9 +14,13 @@ package protocol QMPCommand: WireRecord {
   static var name: String { get }
   /// What the command does, in a sentence.
   static var summary: String { get }
+  /// Whether it may be asked out of band: it takes no time and waits for nothing.
+  static var allowsOutOfBand: Bool { get }
 }
 
 extension QMPCommand {
+  package static var allowsOutOfBand: Bool { false }
+
   /// The call that `arguments` make; the errors are QEMU's.
   package init(arguments: JSONObject) throws(QMPError) {
     try self.init(wire: .object(arguments), at: .arguments)

@@ -61,6 +61,11 @@ extension QMPError {
   package static let capabilitiesDone = QMPError(
     .commandNotFound, "Capabilities negotiation is already complete, command ignored")
 
+  /// The command `name` may not be carried out of band.
+  package static func notOutOfBand(_ name: String) -> QMPError {
+    QMPError("The command \(name) does not support OOB")
+  }
+
   /// No node or device has this name.
   package static func deviceNotFound(_ name: String) -> QMPError {
     QMPError(.deviceNotFound, "Device '\(quoted(name))' not found")

@@ -10,7 +10,7 @@ package struct QMPGreeting: WireRecord {
   package init() {}
 
   /// A greeting from a server of `version`.
-  package init(version: VersionInfo, capabilities: [String] = []) {
+  package init(version: VersionInfo, capabilities: [String]) {
     self.version = version
     self.capabilities = capabilities
   }

@@ -10,6 +10,8 @@ package struct QMPRequest: Hashable, Sendable {
   package var arguments: JSONObject
   /// Anything that the answer shall carry again.
   package var id: JSONValue?
+  /// Whether it is to be carried out at once, before requests that came earlier.
+  package var isOutOfBand = false
 
   /// A request to `execute` a command.
   package init(execute: String, arguments: JSONObject = [:], id: JSONValue? = nil) {
@@ -23,18 +25,23 @@ package struct QMPRequest: Hashable, Sendable {
     self.init(execute: type(of: command).name, arguments: command.object, id: id)
   }
 
-  /// The request that `message` holds. Where it holds none, the answer still carries
-  /// `message["id"]`.
-  package init(_ message: JSONObject) throws(QMPError) {
+  /// The request that `message` holds, which may be one out of band where `outOfBand` says so.
+  /// Where it holds none, the answer still carries `message["id"]`.
+  package init(_ message: JSONObject, outOfBand: Bool = false) throws(QMPError) {
     var execute: String?
     arguments = [:]
     for member in message.members {
       switch member.name {
-      case "execute":
+      case "execute",
+        "exec-oob" where outOfBand:
         guard case .string(let name) = member.value else {
-          throw QMPError("QMP input member 'execute' must be a string")
+          throw QMPError("QMP input member '\(member.name)' must be a string")
+        }
+        guard execute == nil else {
+          throw QMPError("QMP input member 'execute' clashes with 'exec-oob'")
         }
         execute = name
+        isOutOfBand = member.name == "exec-oob"
       case "arguments":
         guard case .object(let members) = member.value else {
           throw QMPError("QMP input member 'arguments' must be an object")
@@ -52,7 +59,8 @@ package struct QMPRequest: Hashable, Sendable {
 
   /// The message that says this.
   package var message: JSONValue {
-    var message: JSONObject = ["execute": .string(execute)]
+    var message = JSONObject(
+      members: [(isOutOfBand ? "exec-oob" : "execute", .string(execute))])
     if !arguments.members.isEmpty { message.append("arguments", .object(arguments)) }
     if let id { message.append("id", id) }
     return .object(message)

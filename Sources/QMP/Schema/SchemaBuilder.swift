@@ -34,7 +34,10 @@ package struct SchemaBuilder {
     return SchemaInfo {
       $0.name = Command.name
       $0.entity = .command(
-        SchemaCommand { ($0.argumentType, $0.replyType) = (argumentType, replyType) })
+        SchemaCommand {
+          ($0.argumentType, $0.replyType) = (argumentType, replyType)
+          $0.allowsOutOfBand = Command.allowsOutOfBand
+        })
     }
   }
 

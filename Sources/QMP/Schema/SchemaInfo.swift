@@ -201,7 +201,7 @@ package struct SchemaCommand: WireRecord {
   package static let members: [WireMember<Self>] = [
     .required("arg-type", \.argumentType, "The object that its arguments are"),
     .required("ret-type", \.replyType, "The type of its answer"),
-    .required("allow-oob", \.allowsOutOfBand, "Always false: no command runs out of band"),
+    .required("allow-oob", \.allowsOutOfBand, "Whether it may be asked out of band"),
   ]
 }
 

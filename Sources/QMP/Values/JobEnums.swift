@@ -6,6 +6,8 @@
 package enum JobType: String, WireEnum {
   /// Copies an overlay's data down into its base.
   case commit
+  /// Copies up into an overlay what it shows of the images below it.
+  case stream
   /// Makes an image.
   case create
   /// Empties an overlay whose data its base has.

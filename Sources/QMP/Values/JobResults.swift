@@ -19,6 +19,21 @@ package struct CommitResult: WireRecord {
   ]
 }
 
+/// The result of a stream.
+///
+/// Isolation: value.
+package struct StreamResult: WireRecord {
+  package var bytesCopied = 0
+  package var durationMilliseconds = 0
+
+  package init() {}
+
+  package static let members: [WireMember<Self>] = [
+    .required("bytes-copied", \.bytesCopied, "Guest bytes written to the node"),
+    .required("duration-ms", \.durationMilliseconds, "Milliseconds from start to end"),
+  ]
+}
+
 /// The result of `x-block-checksum`.
 ///
 /// Isolation: value.

@@ -45,6 +45,9 @@ extension AllowedDifference {
   /// Where a whole answer differs.
   private static let sentences: [AllowedDifference] = [
     AllowedDifference(
+      row: "negative `speed`", command: "block-stream", qemu: "*",
+      ours: "*Parameter 'speed' expects a non-negative value"),
+    AllowedDifference(
       row: "a name given to `device`", command: "block_resize",
       qemu: "*Cannot find device='u' nor node-name=''", ours: #"{"return": {}}"#),
     AllowedDifference(
@@ -140,13 +143,18 @@ extension AllowedDifference {
   /// Where members of an answer or an event differ.
   private static let members: [AllowedDifference] = [
     AllowedDifference(
-      row: "progress of a commit", command: "events", path: "[].data.len", qemu: "4194304",
+      row: "`operation` of a stream's `BLOCK_JOB_ERROR`", command: "events",
+      path: "[].data.operation", qemu: #""read""#, ours: #""write""#),
+    AllowedDifference(
+      row: "progress of a commit or stream", command: "events", path: "[].data.len",
+      qemu: "4194304",
       ours: "0"),
     AllowedDifference(
-      row: "progress of a commit", command: "events", path: "[].data.offset", qemu: "4194304",
+      row: "progress of a commit or stream", command: "events", path: "[].data.offset",
+      qemu: "4194304",
       ours: "0"),
     AllowedDifference(
-      row: "progress of a commit", command: "query-jobs", path: "return[].*-progress",
+      row: "progress of a commit or stream", command: "query-jobs", path: "return[].*-progress",
       qemu: "4194304", ours: "0"),
     AllowedDifference(
       row: "`paused` of an active commit in `pending`", command: "query-block-jobs",
