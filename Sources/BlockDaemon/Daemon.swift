@@ -156,6 +156,7 @@ package final class Daemon {
     dispatcher.addCreateHandlers(services)
     dispatcher.addCommitHandlers(services)
     dispatcher.addStreamHandlers(services)
+    dispatcher.addTransactionHandlers(services)
     dispatcher.addBackingFileHandlers(services)
     dispatcher.addJobHandlers(services)
     dispatcher.addWaitHandlers(services.jobs)

@@ -39,6 +39,8 @@ extension MemberFacts {
   fileprivate static func members(
     of type: Any.Type, except seen: inout Set<ObjectIdentifier>
   ) -> [MemberFacts] {
+    // A command has a section of its own.
+    if type is any QMPCommand.Type { return [] }
     if let record = type as? any WireRecord.Type { return record.members(except: &seen) }
     if let list = type as? any List.Type { return members(of: list.element, except: &seen) }
     return []

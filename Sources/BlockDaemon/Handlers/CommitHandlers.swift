@@ -9,11 +9,11 @@ extension CommandDispatcher {
   /// The two commands that the daemon is there for.
   func addCommitHandlers(_ services: DaemonServices) {
     on(BlockCommit.self) { (call) async throws(QMPError) in
-      try services.startCommit(call)
+      try services.start(try services.commit(call))
       return EmptyReply()
     }
     on(BlockMakeEmpty.self) { (call) async throws(QMPError) in
-      try services.startMakeEmpty(call)
+      try services.start(try services.makeEmpty(call, .atOnce))
       return EmptyReply()
     }
   }
@@ -31,15 +31,25 @@ extension DaemonServices {
     }
   }
 
-  fileprivate func startCommit(_ call: BlockCommit) throws(QMPError) {
-    var options = JobOptions(id: call.jobID ?? call.device)
-    options.speed = call.speed
-    options.onError = call.onError.policy
-    options.autoFinalize = call.autoFinalize
-    options.autoDismiss = call.autoDismiss
-    options.autoComplete = call.autoComplete
-    options.ownNodes = call.ownNodes
-    let request = try commitRequest(call)
+  /// Starts a job that has been looked at.
+  fileprivate func start(_ request: JobRequest) throws(QMPError) {
+    do throws(BlockError) {
+      try jobs.start(request)
+    } catch {
+      throw QMPError(error)
+    }
+  }
+
+  /// The job that `call` asks for, as far as nodes and names are right.
+  func commit(_ call: BlockCommit) throws(QMPError) -> JobRequest {
+    var settings = JobOptions(id: call.jobID ?? call.device)
+    settings.speed = call.speed
+    settings.onError = call.onError.policy
+    settings.autoFinalize = call.autoFinalize
+    settings.autoDismiss = call.autoDismiss
+    settings.autoComplete = call.autoComplete
+    settings.ownNodes = call.ownNodes
+    let (options, request) = (settings, try commitRequest(call))
     // QEMU puts its filter above an active layer before it makes the job, else after it.
     let isActive = graph.overlays(of: request.chain.top).isEmpty
     do throws(BlockError) {
@@ -48,13 +58,16 @@ extension DaemonServices {
     } catch {
       throw QMPError(error)
     }
-    try start(options) { (id) throws(BlockError) in
-      if !isActive { try checkFilterName(call.filterNodeName) }
-      return try CommitJob(request, id: id, graph: graph, memory: memory)
+    return JobRequest(options) { () throws(BlockError) in
+      if !isActive { try self.checkFilterName(call.filterNodeName) }
+      return try CommitJob(request, id: options.id, graph: self.graph, memory: self.memory)
     }
   }
 
-  fileprivate func startMakeEmpty(_ call: BlockMakeEmpty) throws(QMPError) {
+  /// The job that `call` asks for, as far as the node is right.
+  func makeEmpty(
+    _ call: BlockMakeEmpty, _ place: MakeEmptyJob.Place
+  ) throws(QMPError) -> JobRequest {
     let chain = graph.chain(from: try node(call.node))
     let mode: EmptyMode =
       switch call.mode {
@@ -62,9 +75,11 @@ extension DaemonServices {
       case .reset: .reset
       case .discard: .discard
       }
-    try start(JobOptions(call.job)) { (id) throws(BlockError) in
+    let options = JobOptions(call.job)
+    return JobRequest(options) { () throws(BlockError) in
       try MakeEmptyJob(
-        chain, mode: mode, force: call.force, id: id, graph: graph, memory: memory)
+        chain, mode: mode, force: call.force, place: place, id: options.id, graph: self.graph,
+        memory: self.memory)
     }
   }
 

@@ -16,29 +16,48 @@ package import ImageFormats
 /// Isolation: control plane.
 @ControlPlane
 package final class MakeEmptyJob: JobBody {
+  /// When the layer is emptied.
+  package enum Place: Sendable {
+    /// As soon as it is known that it may be.
+    case atOnce
+    /// In the last step, because the job is one of a group.
+    case atEnd
+    /// As `atEnd`; and until then a commit of the same group holds the layer.
+    case afterCommit
+  }
+
   package let type = JobType.makeEmpty
   package let canComplete = false
   private let chain: BackingChain
   private let mode: EmptyMode
-  private let compares: Bool
+  private let force: Bool
+  private let place: Place
+  private let graph: BlockGraph
+  private let memory: CommitMemory
   private let claims: NodeClaims
+  private var generation = 0
 
-  /// Takes what the job `id` needs of the graph. Throws `busy` and `locked` where somebody stands
-  /// in the way.
+  /// Takes what the job `id` needs of the graph, unless it has to wait for that. Throws `busy` and
+  /// `locked` where somebody stands in the way.
   package init(
-    _ chain: BackingChain, mode: EmptyMode, force: Bool, id: String, graph: BlockGraph,
-    memory: CommitMemory
+    _ chain: BackingChain, mode: EmptyMode, force: Bool, place: Place = .atOnce, id: String,
+    graph: BlockGraph, memory: CommitMemory
   ) throws(BlockError) {
     self.chain = chain
     self.mode = mode
-    let top = chain.top
-    let isCommitted = chain.nodes.count > 1 && memory.holds(top: top, base: chain.nodes[1])
-    compares = !force && !isCommitted
+    self.force = force
+    self.place = place
+    self.graph = graph
+    self.memory = memory
     claims = NodeClaims(graph, id: id, type: .makeEmpty)
-    try top.requireWritable()
-    let overlays = graph.overlays(of: top)
+    try chain.top.requireWritable()
+    if place != .afterCommit { try takeClaims() }
+  }
+
+  private func takeClaims() throws(BlockError) {
+    let top = chain.top
     for node in chain.nodes { try graph.requireNoJob(on: node) }
-    try claims.take(top, .writer, besides: overlays)
+    try claims.take(top, .writer, besides: graph.overlays(of: top))
     for node in chain.nodes.dropFirst() { try claims.take(node, .reader) }
   }
 
@@ -47,10 +66,24 @@ package final class MakeEmptyJob: JobBody {
 
   package func run(_ job: JobContext) async throws(BlockError) {
     try await job.enter(.plan)
-    let (top, mode) = (chain.top, mode)
-    let generation = top.writeGeneration
-    if compares { try await compare(job) }
+    if place != .afterCommit { try await compare(job) }
+    if place == .atOnce { try await empty(job) }
+  }
+
+  package func finalize(_ job: JobContext) async throws(BlockError) {
+    guard place != .atOnce else { return }
+    if place == .afterCommit {
+      try takeClaims()
+      try await compare(job)
+    }
+    try await empty(job)
+  }
+
+  package func cleanUp(_ job: JobContext) async { await claims.giveBack() }
+
+  private func empty(_ job: JobContext) async throws(BlockError) {
     try await job.enter(.empty)
+    let (top, mode, generation) = (chain.top, mode, generation)
     let operation = try await job.perform(.write) { () throws(BlockError) in
       guard top.writeGeneration == generation else {
         throw BlockError(.busy, "Node '\(top.name)' was written to while it was compared")
@@ -60,9 +93,12 @@ package final class MakeEmptyJob: JobBody {
     try await job.run(OperationWork(operation, progress: job.progress))
   }
 
-  package func cleanUp(_ job: JobContext) async { await claims.giveBack() }
-
+  /// Throws where a guest would see a change, unless that is wanted or known not to be.
   private func compare(_ job: JobContext) async throws(BlockError) {
+    generation = chain.top.writeGeneration
+    let isCommitted =
+      chain.nodes.count > 1 && memory.holds(top: chain.top, base: chain.nodes[1])
+    guard !force, !isCommitted else { return }
     try await job.enter(.compare)
     let source = CopySource(chain, base: 1)
     let survey = SurveyWork(source)

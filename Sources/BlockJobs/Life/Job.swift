@@ -34,6 +34,8 @@ package final class Job {
   private var meter = ProgressMeter()
   private var startedAt: UInt64 = 0
   private var pendingEnd: CheckedContinuation<Bool, Never>?
+  /// The jobs without which it does not end; until it concludes.
+  private var group: JobGroup?
   private var waiters: [Waiter] = []
   private var lastWaiter = 0
 
@@ -83,22 +85,25 @@ package final class Job {
     let context = JobContext(self)
     do throws(BlockError) {
       try await body.run(context)
-      emit(machine.succeed())
-      changed()
-      try await awaitFinalize()
+      if let group { try await agree(with: group) } else { try await awaitFinalize() }
       try await body.finalize(context)
     } catch {
       // Whatever a job that was told to stop ran into, it was told to stop.
       failure = machine.cancellation == .forced ? .cancelledJob : error
+      if !machine.isFinalizing { group?.abort(by: self) }
       emit(machine.fail())
     }
     await body.cleanUp(context)
+    group?.finish(self)
+    group = nil
     await surroundings.closeNodes(options.ownNodes)
     await conclude()
   }
 
   /// Waits for `finalize` unless the end comes by itself. A cancel that comes instead is thrown.
   private func awaitFinalize() async throws(BlockError) {
+    emit(machine.succeed())
+    changed()
     if options.autoFinalize {
       try machine.finalize()
       return
@@ -107,6 +112,41 @@ package final class Job {
     let goesOn = await withCheckedContinuation { pendingEnd = $0 }
     if !goesOn { throw .cancelledJob }
   }
+
+  /// At the end of its work: waits for the others of `group`, and for its turn. Throws where one of
+  /// them was cancelled or has failed.
+  private func agree(with group: JobGroup) async throws(BlockError) {
+    guard !group.isAborted else { throw .cancelledJob }
+    emit(machine.awaitOthers())
+    changed()
+    let goesOn = await withCheckedContinuation { continuation in
+      pendingEnd = continuation
+      group.arrive(self)
+    }
+    guard goesOn else { throw .cancelledJob }
+    await group.turn(of: self)
+  }
+
+  /// From now on it ends with the others of `group`. Before it starts.
+  func join(_ group: JobGroup) { self.group = group }
+
+  /// The others of its group have come to their ends, too.
+  func becomePending() {
+    emit(machine.becomePending())
+    if type.isBlockJob && !options.autoFinalize {
+      surroundings.events(.pending(type: type, id: id))
+    }
+    changed()
+  }
+
+  /// Its group goes on to the last steps.
+  func endWithGroup() { try? beginEnd() }
+
+  /// Another job of its group was cancelled or has failed.
+  func stopWithGroup() { try? cancelAlone(force: true) }
+
+  /// Gives back what its body holds: it does not start.
+  func abandon() async { await body.cleanUp(JobContext(self)) }
 
   private func conclude() async {
     result.durationNanoseconds = clock.nanoseconds - startedAt
@@ -179,8 +219,14 @@ package final class Job {
     pump.advance()
   }
 
-  /// `force` is what `job-cancel` always does.
+  /// `force` is what `job-cancel` always does. In a group it is what every cancel does, and it ends
+  /// all jobs of it.
   package func cancel(force: Bool) throws(BlockError) {
+    try cancelAlone(force: force || group != nil)
+    group?.abort(by: self)
+  }
+
+  private func cancelAlone(force: Bool) throws(BlockError) {
     emit(try machine.cancel(force: force))
     if machine.status == .aborting {
       pendingEnd.take()?.resume(returning: false)
@@ -194,7 +240,18 @@ package final class Job {
     pump.advance()
   }
 
+  /// In a group it counts for all jobs of it.
   package func finalize() throws(BlockError) {
+    if let group {
+      try machine.check(.finalize)
+      guard !machine.isFinalizing else { return try machine.finalize() }
+      group.goOn()
+    } else {
+      try beginEnd()
+    }
+  }
+
+  private func beginEnd() throws(BlockError) {
     try machine.finalize()
     pendingEnd.take()?.resume(returning: true)
   }
@@ -248,7 +305,8 @@ package final class Job {
 
   /// Whether it waits for `finalize`.
   var isLeftPending: Bool {
-    machine.status == .pending && !machine.isFinalizing && !options.autoFinalize
+    machine.status == .pending && !machine.isFinalizing
+      && (group?.needsFinalize ?? !options.autoFinalize)
   }
 
   /// Whether it was stopped by force. A forced cancel that comes too late does not count.

@@ -63,8 +63,48 @@ package final class JobRegistry {
   package func start(
     _ options: JobOptions, _ make: () throws(BlockError) -> any JobBody
   ) throws(BlockError) -> Job {
+    let job = try self.make(options, besides: 0, make)
+    begin(job)
+    return job
+  }
+
+  /// Starts one job.
+  package func start(_ request: JobRequest) throws(BlockError) {
+    try start(request.options) { () throws(BlockError) in try request.make() }
+  }
+
+  /// Starts all these jobs or none. Where they are `grouped` they are one decision: none does its
+  /// last step until all have done their work, and one that fails or is cancelled before that
+  /// cancels all. Commits do their last steps first.
+  package func start(all requests: [JobRequest], grouped: Bool) async throws(BlockError) {
+    var made: [Job] = []
+    do throws(BlockError) {
+      for request in requests {
+        guard !made.contains(where: { $0.id == request.options.id }) else {
+          throw JobID.inUse(request.options.id)
+        }
+        made.append(
+          try make(request.options, besides: made.count) { () throws(BlockError) in
+            try request.make()
+          })
+      }
+    } catch {
+      for job in made.reversed() { await job.abandon() }
+      throw error
+    }
+    if grouped {
+      let group = JobGroup(made.filter { $0.type == .commit } + made.filter { $0.type != .commit })
+      for job in made { job.join(group) }
+    }
+    for job in made { begin(job) }
+  }
+
+  /// A job that has not begun; `others` are about to begin, too.
+  private func make(
+    _ options: JobOptions, besides others: Int, _ make: () throws(BlockError) -> any JobBody
+  ) throws(BlockError) -> Job {
     try checkIsFree(options.id)
-    guard jobs.count < JobRegistry.most else {
+    guard jobs.count + others < JobRegistry.most else {
       throw BlockError(.busy, "Too many jobs: \(JobRegistry.most) are the most")
     }
     guard options.speed >= 0 else {
@@ -73,16 +113,18 @@ package final class JobRegistry {
       events(.statusChanged(id: options.id, status: .null))
       throw Job.negativeSpeed
     }
-    let job = Job(
+    return Job(
       try make(), options,
       Job.Surroundings(
         clock: clock, lanes: lanes, journal: journal, events: events,
         closeNodes: { [graph] in await graph.closeNodes($0) },
         dismissed: { [unowned self] in forget($0) }))
+  }
+
+  private func begin(_ job: Job) {
     jobs[job.id] = job
     order.append(job.id)
     job.start()
-    return job
   }
 
   /// Tells every job to stop, as soon as its files may be left as they are, and returns when all
@@ -104,5 +146,22 @@ package final class JobRegistry {
     jobs[job.id] = nil
     order.removeAll { $0 == job.id }
     past.add(job.snapshot, at: clock.nanoseconds)
+  }
+}
+
+/// A job to be started.
+///
+/// Isolation: control plane.
+package struct JobRequest {
+  package var options: JobOptions
+  /// Makes its body, which takes what it needs of the graph.
+  let make: @ControlPlane () throws(BlockError) -> any JobBody
+
+  /// A job that `make` makes.
+  package init(
+    _ options: JobOptions, _ make: @escaping @ControlPlane () throws(BlockError) -> any JobBody
+  ) {
+    self.options = options
+    self.make = make
   }
 }

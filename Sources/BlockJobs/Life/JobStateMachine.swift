@@ -94,7 +94,7 @@ package struct JobStateMachine: Sendable {
     }
     cancellation = .forced
     isUserPaused = false
-    return status == .created || status == .pending ? move(to: .aborting) : []
+    return [.created, .waiting, .pending].contains(status) ? move(to: .aborting) : []
   }
 
   /// Asks a ready job to end. In standby it takes effect after the resume.
@@ -136,12 +136,12 @@ package struct JobStateMachine: Sendable {
   /// Whether a pause or a cancel waits for the steps at work to end. At the end of a job neither
   /// counts any more.
   package var wantsBoundary: Bool {
-    status != .pending && (isUserPaused || cancellation == .forced)
+    status != .waiting && status != .pending && (isUserPaused || cancellation == .forced)
   }
 
   /// Between two steps: what to do, and the states entered by it.
   package mutating func boundary() -> (Decision, [JobStatus]) {
-    guard status != .pending else { return (.proceed, []) }
+    guard status != .waiting, status != .pending else { return (.proceed, []) }
     if cancellation == .forced { return (.stop, awaken()) }
     guard isUserPaused else { return (.proceed, awaken()) }
     switch status {
@@ -159,9 +159,13 @@ package struct JobStateMachine: Sendable {
   }
 
   /// The work is done; what is left is to finalize.
-  package mutating func succeed() -> [JobStatus] {
-    awaken() + move(to: .waiting) + move(to: .pending)
-  }
+  package mutating func succeed() -> [JobStatus] { awaitOthers() + becomePending() }
+
+  /// The work is done; others that belong to it may still be at work.
+  package mutating func awaitOthers() -> [JobStatus] { awaken() + move(to: .waiting) }
+
+  /// The others are done, too.
+  package mutating func becomePending() -> [JobStatus] { move(to: .pending) }
 
   /// The job failed or was cancelled, wherever it is.
   package mutating func fail() -> [JobStatus] {

@@ -14,7 +14,7 @@ package enum JobStatus: String, Sendable, CaseIterable {
   case ready
   /// Paused while ready.
   case standby
-  /// At its end, waiting for others (none, as there are no transactions of jobs).
+  /// At its end, waiting for the others of its group.
   case waiting
   /// At its end, waiting to be finalized.
   case pending

@@ -9,6 +9,7 @@ package enum CommandCatalog {
     BlockdevAdd.self, BlockdevDel.self, BlockdevCreate.self, BlockResize.self,
     QueryNamedBlockNodes.self, QueryBlockStats.self, ChangeBackingFile.self,
     BlockCommit.self, BlockStream.self, BlockMakeEmpty.self,
+    Transaction.self,
     QueryJobs.self, JobCancel.self, JobPause.self, JobResume.self, JobComplete.self,
     JobFinalize.self, JobDismiss.self,
     QueryBlockJobs.self, BlockJobCancel.self, BlockJobPause.self, BlockJobResume.self,
