@@ -4,7 +4,6 @@ import BlockJobs
 package import BlockRuntime
 import Glibc
 import ImageFormats
-import JSONValue
 package import Logging
 import QMP
 import SocketIO
@@ -72,7 +71,9 @@ package final class Daemon {
     for sign in [SIGTERM, SIGINT] {
       signals.append(SignalSource(sign) { self.signalled(sign) })
     }
-    for node in configuration.nodes { try await open(node) }
+    for node in configuration.nodes {
+      _ = try await services.graph.add(NodeSpecification(node))
+    }
     let (listeners, place) = try listen(inherited)
     do throws(BlockError) {
       // Not before the socket is ours: the file may be that of a daemon which has it.
@@ -163,16 +164,5 @@ package final class Daemon {
     dispatcher.addNodeQueryHandlers(services)
     dispatcher.addNodeJobHandlers(services)
     precondition(dispatcher.unhandled.isEmpty, "no handler for \(dispatcher.unhandled)")
-  }
-
-  /// Opens a node of the command line.
-  private func open(_ node: JSONValue) async throws(BlockError) {
-    let call: BlockdevAdd
-    do throws(QMPError) {
-      call = try BlockdevAdd(wire: node, at: .arguments)
-    } catch {
-      throw BlockError(.invalidArgument, "--blockdev: \(error.message)")
-    }
-    _ = try await services.graph.add(NodeSpecification(call.options))
   }
 }

@@ -1,7 +1,6 @@
 import BlockCore
 import Glibc
-package import JSONValue
-import QMP
+package import QMP
 
 /// What the command line says.
 ///
@@ -21,8 +20,8 @@ package struct DaemonConfiguration: Sendable {
   package var imageRoots: [String] = []
   /// The most memory that the tables of all images take together.
   package var cacheBytes = Limits.metadataCacheBytes
-  /// Nodes to open before the first client is heard: the arguments of `blockdev-add`.
-  package var nodes: [JSONValue] = []
+  /// Nodes to open before the first client is heard.
+  package var nodes: [BlockdevOptions] = []
   /// File to hold the process id while the daemon runs.
   package var pidFile: String?
   /// How many events are remembered.

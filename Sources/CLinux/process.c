@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,4 +77,46 @@ int32_t cl_spawn_listener(const char *program, char *const *arguments, int32_t l
         return -1;
     }
     return child;
+}
+
+int32_t cl_daemonize(void) {
+    // Some callers see the end of what they have started by what it holds open.
+    close_range(3, UINT_MAX, 0);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+    pid_t child = fork();
+    if (child < 0) {
+        int saved = errno;
+        close(ends[0]);
+        close(ends[1]);
+        errno = saved;
+        return -1;
+    }
+    if (child > 0) {
+        close(ends[1]);
+        char byte;
+        ssize_t count;
+        do count = read(ends[0], &byte, 1);
+        while (count < 0 && errno == EINTR);
+        _exit(count == 1 ? 0 : 1);
+    }
+    close(ends[0]);
+    setsid();
+    // Whoever leads a session gets the first terminal that it opens.
+    pid_t last = fork();
+    if (last < 0) return -1;
+    if (last > 0) _exit(0);
+    return ends[1];
+}
+
+int32_t cl_detach(int32_t waiting) {
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0) return -1;
+    for (int stream = 0; stream < 3; stream++)
+        if (dup2(null, stream) < 0) return -1;
+    if (null > 2) close(null);
+    if (chdir("/") < 0) return -1;
+    ssize_t count = write(waiting, "", 1);
+    close(waiting);
+    return count == 1 ? 0 : -1;
 }

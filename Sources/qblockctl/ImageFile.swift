@@ -17,8 +17,10 @@ struct ImageFile {
     case look(forceShare: Bool)
   }
 
-  /// The file as its user names it.
+  /// The image as its user names it.
   let file: String
+  /// The path of its file, which is the same unless the user gave options.
+  let path: String
   /// The node: one of its own, whose name nobody else uses, unless it is borrowed.
   private(set) var nodeName: String
   /// Whether the node was there before, and stays.
@@ -34,12 +36,21 @@ struct ImageFile {
     _ file: String, _ image: ImageOptions, for use: Use, dropBitmaps: Bool = false,
     nodeName: String? = nil, flag: String = "-f"
   ) throws {
-    let format = try image.format.map { word in try ImageOptions.parse(word, of: file) }
     let cache = try image.cacheOptions()
+    let below = try image.backingFormat.map { word in try ImageOptions.parse(word, of: file) }
+    if image.imageOpts {
+      guard image.format == nil else {
+        throw Failure("--image-opts and --format are mutually exclusive")
+      }
+      try self.init(
+        options: file, over: below, for: use, dropBitmaps: dropBitmaps, nodeName: nodeName)
+      if let cache { options.cache = cache }
+      return
+    }
+    let format = try image.format.map { word in try ImageOptions.parse(word, of: file) }
     self.init(
-      file, as: try format ?? ImageFile.declaredFormat(of: file, flag),
-      over: try image.backingFormat.map { word in try ImageOptions.parse(word, of: file) },
-      for: use, dropBitmaps: dropBitmaps, nodeName: nodeName)
+      file, as: try format ?? ImageFile.declaredFormat(of: file, flag), over: below, for: use,
+      dropBitmaps: dropBitmaps, nodeName: nodeName)
     options.cache = cache
   }
 
@@ -49,6 +60,7 @@ struct ImageFile {
     dropBitmaps: Bool = false, nodeName: String? = nil
   ) {
     self.file = file
+    path = file
     self.use = use
     self.format = format
     self.nodeName = nodeName ?? uniqueName("qblockctl")
@@ -65,6 +77,39 @@ struct ImageFile {
     options.readOnly = use == .write ? nil : true
     options.forceShare = use == .look(forceShare: true) ? true : nil
     options.discard = .unmap
+  }
+
+  /// The image that `text` describes in the manner of `--image-opts`.
+  private init(
+    options text: String, over below: ImageFormat?, for use: Use, dropBitmaps: Bool,
+    nodeName: String?
+  ) throws {
+    var given: BlockdevOptions
+    do throws(QMPError) {
+      given = try BlockdevOptions(imageOptions: text)
+    } catch {
+      throw Failure("Could not open '\(text)': \(error)")
+    }
+    guard let format = ImageFormat(rawValue: given.driver.driver.rawValue) else {
+      throw Failure(
+        "Could not open '\(text)': '\(given.driver.driver.rawValue)' is no format: say what the "
+          + "file holds, as driver=raw,file.filename=FILE")
+    }
+    file = text
+    path = given.fileName ?? text
+    self.use = use
+    self.format = format
+    self.nodeName = nodeName ?? given.nodeName ?? uniqueName("qblockctl")
+    given.nodeName = self.nodeName
+    if use != .write { given.readOnly = true }
+    if use == .look(forceShare: true) { given.forceShare = true }
+    given.discard = given.discard ?? .unmap
+    if case .qcow2(var qcow2) = given.driver {
+      qcow2.backingFormat = below ?? qcow2.backingFormat
+      qcow2.dropBitmaps = dropBitmaps || qcow2.dropBitmaps
+      given.driver = .qcow2(qcow2)
+    }
+    options = given.renamed(absolutePath)
   }
 
   /// The same image without what lies below it, for a look at its metadata.
@@ -85,7 +130,7 @@ struct ImageFile {
   /// is one and a look through it shows what a look at the file would. Returns whether it does.
   mutating func borrow(_ refusal: QMPError, in session: Session) throws -> Bool {
     guard case .look = use, let node = refusal.detail?.node,
-      refusal.detail?.file == absolutePath(file)
+      refusal.detail?.file == absolutePath(path)
     else { return false }
     do throws(QMPClientError) {
       let info = try session.client.execute(NodeInfoQuery { $0.node = node })
@@ -102,7 +147,7 @@ struct ImageFile {
 
   /// The refusal of `request`, as people know it from QEMU's tools, and what to do about it.
   func failure(_ error: QMPError) -> Failure {
-    let known = "Could not open '\(absolutePath(file))': "
+    let known = "Could not open '\(absolutePath(path))': "
     let sentence =
       error.message.hasPrefix(known)
       ? String(error.message.dropFirst(known.count)) : error.sentence

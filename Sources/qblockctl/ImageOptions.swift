@@ -19,6 +19,11 @@ struct ImageOptions: ParsableArguments {
     help: "none, directsync, writeback, writethrough or unsafe.")
   var cache = "writeback"
 
+  @Flag(
+    help: ArgumentHelp(
+      "The image is given as key=value,... with dots: driver=qcow2,file.filename=FILE."))
+  var imageOpts = false
+
   /// The format that `word` names.
   static func parse(_ word: String, of file: String) throws -> ImageFormat {
     guard let format = ImageFormat(rawValue: word) else {

@@ -4,7 +4,6 @@ import BlockDaemon
 import BlockRuntime
 import Dispatch
 import Glibc
-import JSONValue
 import Logging
 import QMP
 import QMPClient
@@ -50,8 +49,8 @@ struct QBlockd: ParsableCommand {
   var imageRoot: [String] = []
   @Option(
     help: ArgumentHelp(
-      "Open this node at the start: the arguments of blockdev-add; may be given again.",
-      valueName: "json"))
+      "Open this node at the start: the arguments of blockdev-add, as JSON or as key=value,... "
+        + "with dots; may be given again.", valueName: "node"))
   var blockdev: [String] = []
   @Option(
     help: ArgumentHelp(
@@ -74,6 +73,11 @@ struct QBlockd: ParsableCommand {
   var exitWhenIdle = false
   @Option(help: ArgumentHelp("Keep the process id in this file.", valueName: "path"))
   var pidFile: String?
+  @Flag(
+    help: ArgumentHelp(
+      "Go into the background: the command ends, with status 0, when the socket listens. The log "
+        + "goes nowhere from then on."))
+  var daemonize = false
   @Option(
     help: ArgumentHelp(
       "trace, debug, info, notice (without it), warning, error or critical.", valueName: "level"),
@@ -82,6 +86,7 @@ struct QBlockd: ParsableCommand {
 
   func run() throws {
     let configuration = try daemonConfiguration()
+    let background = try daemonize ? Background.enter() : nil
     LoggingSystem.bootstrap(StreamLogHandler.standardError)
     var log = Logger(label: "qblockd")
     log.logLevel = logLevel
@@ -94,6 +99,7 @@ struct QBlockd: ParsableCommand {
           let daemon = try Daemon(configuration, log)
           try await daemon.start()
           running = daemon
+          try background?.detach()
         } catch {
           log.critical("\(error)")
           Glibc.exit(1)
@@ -105,7 +111,10 @@ struct QBlockd: ParsableCommand {
 
   private func daemonConfiguration() throws -> DaemonConfiguration {
     var configuration = DaemonConfiguration()
-    configuration.socket = socket
+    guard unsafe !daemonize || getenv("LISTEN_FDS") == nil else {
+      throw ValidationError("--daemonize would leave the service manager's sockets behind")
+    }
+    configuration.socket = socket.map(lasting)
     guard let mode = UInt32(socketMode, radix: 8), mode <= 0o777 else {
       throw ValidationError("--socket-mode '\(socketMode)' is not an octal number up to 0777")
     }
@@ -120,23 +129,28 @@ struct QBlockd: ParsableCommand {
     configuration.jobHistorySeconds = jobHistoryTime
     guard maxClients > 0 else { throw ValidationError("--max-clients is at least 1") }
     guard messageTime >= 0 else { throw ValidationError("--message-time is negative") }
-    configuration.readOnlySocket = socketReadonly
+    configuration.readOnlySocket = socketReadonly.map(lasting)
     configuration.clients.maximum = maxClients
     configuration.clients.users = Set(allowUid)
     configuration.clients.groups = Set(allowGid)
     configuration.clients.messageTime = .seconds(messageTime)
     configuration.imageRoots = imageRoot
     configuration.cacheBytes = cacheSize
-    configuration.pidFile = pidFile
+    configuration.pidFile = pidFile.map(lasting)
     configuration.exitsWhenIdle = exitWhenIdle
     for text in blockdev {
-      do throws(JSONSyntaxError) {
-        configuration.nodes.append(try JSONValue.parse(text))
+      do throws(QMPError) {
+        configuration.nodes.append(try BlockdevOptions(text: text).renamed(lasting))
       } catch {
         throw ValidationError("--blockdev '\(text)': \(error)")
       }
     }
     return configuration
+  }
+
+  /// `path` so that it is good from every directory: a daemon in the background leaves this one.
+  private func lasting(_ path: String) -> String {
+    daemonize ? absolutePath(path) : path
   }
 }
 

@@ -13,4 +13,14 @@
 /// Returns its process number.
 int32_t cl_spawn_listener(const char *program, char *const *arguments, int32_t listener);
 
+/// Goes on in a process of its own, without a terminal, while the caller's process waits for it:
+/// that ends with status 0 once the new one calls `cl_detach`, and with 1 when it ends before.
+/// Of the descriptors of before, only the standard streams are left. Returns, in the new process,
+/// what `cl_detach` wants. Only before other threads run.
+int32_t cl_daemonize(void);
+
+/// Lets go of the standard streams and of the working directory, and of the process that waits
+/// behind `waiting`. What fails is left as it was.
+int32_t cl_detach(int32_t waiting);
+
 #endif

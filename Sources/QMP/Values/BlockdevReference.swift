@@ -47,6 +47,8 @@ package enum BackingReference: WireValue {
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
     switch value {
     case .null: self = .none
+    // Text has no null; QEMU takes an empty name for it.
+    case "" where path.isText: self = .none
     case .string, .object: self = .reference(try BlockdevReference(wire: value, at: path))
     default: throw .invalidType(path, expected: Self.expectation)
     }

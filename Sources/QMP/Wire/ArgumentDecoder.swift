@@ -36,8 +36,8 @@ package struct ArgumentDecoder {
   func check(
     _ name: String, lies range: ClosedRange<Int>, expectation: String
   ) throws(QMPError) {
-    guard case .integer(let value) = members.first(where: { $0.name == name })?.value,
-      !range.contains(value)
+    guard let member = members.first(where: { $0.name == name }),
+      let value = try? Int(wire: member.value, at: path.member(name)), !range.contains(value)
     else { return }
     throw .outOfRange(path.member(name), expects: expectation)
   }

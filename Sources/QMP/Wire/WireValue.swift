@@ -22,10 +22,15 @@ extension Bool: WireValue {
   package static var shape: WireShape { .builtin(.boolean) }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
-    guard case .bool(let value) = value else {
-      throw .invalidType(path, expected: Self.expectation)
+    switch value {
+    case .bool(let value): self = value
+    case .string(let word) where path.isText:
+      guard let value = SpelledValue.boolean(word) else {
+        throw .outOfRange(path, expects: "'on' or 'off'")
+      }
+      self = value
+    default: throw .wrongScalar(path, expected: Self.expectation)
     }
-    self = value
   }
 
   package var wire: JSONValue { .bool(self) }
@@ -36,10 +41,15 @@ extension Int: WireValue {
   package static var shape: WireShape { .builtin(.int) }
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
-    guard case .integer(let value) = value else {
-      throw .invalidType(path, expected: Self.expectation)
+    switch value {
+    case .integer(let value): self = value
+    case .string(let digits) where path.isText:
+      guard let value = SpelledValue.integer(digits) else {
+        throw .outOfRange(path, expects: Self.expectation)
+      }
+      self = value
+    default: throw .wrongScalar(path, expected: Self.expectation)
     }
-    self = value
   }
 
   package var wire: JSONValue { .integer(self) }
@@ -51,12 +61,22 @@ extension String: WireValue {
 
   package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
     guard case .string(let value) = value else {
-      throw .invalidType(path, expected: Self.expectation)
+      throw .wrongScalar(path, expected: Self.expectation)
     }
     self = value
   }
 
   package var wire: JSONValue { .string(self) }
+}
+
+extension QMPError {
+  /// Something else stands where a word, a number or a boolean should. Among keys and values that
+  /// can only be further parts of the key.
+  fileprivate static func wrongScalar(_ path: WirePath, expected: String) -> QMPError {
+    path.isText
+      ? QMPError("Parameters '\(path.text).*' are unexpected")
+      : .invalidType(path, expected: expected)
+  }
 }
 
 extension Array: WireValue where Element: WireValue {

@@ -23,7 +23,7 @@ struct Info: ParsableCommand {
       let disk = try ImageFile(file, image, for: .look(forceShare: sharing.forceShare))
       // What lies below may be missing, or in use, where only this image is asked for.
       let told = try (backingChain ? disk : disk.alone).whileOpen(in: session) { node in
-        try layers(from: node, in: session)
+        try layers(from: node, named: disk.path, in: session)
       }
       if session.isJSON {
         session.say(backingChain ? .array(told.map { $0.info.wire }) : told[0].info.wire)
@@ -36,7 +36,7 @@ struct Info: ParsableCommand {
 
   /// The images from `top` down as far as they are asked for, each as the one above it names it.
   private func layers(
-    from top: String, in session: Session
+    from top: String, named file: String, in session: Session
   ) throws -> [(file: String, info: NodeInfo)] {
     var layers: [(file: String, info: NodeInfo)] = []
     var next: (file: String, node: String)? = (file, top)

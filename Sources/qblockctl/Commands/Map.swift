@@ -22,13 +22,16 @@ struct Map: ParsableCommand {
     try connection.withSession { session in
       let disk = try ImageFile(file, image, for: .look(forceShare: sharing.forceShare))
       try disk.whileOpen(in: session) { node in
-        try write(session.isJSON ? .json : output, node, session)
+        try write(session.isJSON ? .json : output, disk, node, session)
       }
     }
   }
 
-  private func write(_ form: MapText.Form, _ node: String, _ session: Session) throws {
-    var map = MapText(form, files: form == .human ? try layers(of: node, in: session) : [])
+  private func write(
+    _ form: MapText.Form, _ disk: ImageFile, _ node: String, _ session: Session
+  ) throws {
+    let files = form == .human ? try layers(of: node, in: session, from: disk.path) : []
+    var map = MapText(form, files: files)
     StandardStream.output.write(map.head)
     var next: Int? = 0
     do {
@@ -47,7 +50,9 @@ struct Map: ParsableCommand {
   }
 
   /// The files of the chain, the top first, each as the one above it names it.
-  private func layers(of top: String, in session: Session) throws -> [String] {
+  private func layers(
+    of top: String, in session: Session, from file: String
+  ) throws -> [String] {
     var files = [file]
     var node = top
     while true {
