@@ -14,8 +14,7 @@ package final class HostFile: Storage {
   /// Which file it is.
   package let identity: FileIdentity
   let isDevice: Bool
-  /// What offsets, lengths and addresses must be multiples of; 1 without direct I/O.
-  let alignment: Int
+  private let currentAlignment: Atomic<Int>
   /// The unit in which the file system or the device gives and takes space.
   let blockSize: Int
   let options: HostFileOptions
@@ -24,6 +23,10 @@ package final class HostFile: Storage {
     /// nil once it is closed.
     var file: OpenFile?
     var isReadOnly: Bool
+    /// Whether the page cache is passed by.
+    var isDirect: Bool
+    /// Whether flushes do nothing.
+    var noFlush: Bool
     /// Why nothing more may be written, once a flush has failed.
     var poison: BlockError?
     /// What the system has said it cannot do here, so that it is not asked each time.
@@ -53,9 +56,12 @@ package final class HostFile: Storage {
     let logicalBlock =
       isDevice
       ? Int(try SystemCall.run(on: file.name) { cl_device_block_size(file.descriptor) }) : 1
-    alignment = options.direct ? HostFile.directAlignment(file, logicalBlock) : 1
+    let alignment = options.direct ? HostFile.directAlignment(file, logicalBlock) : 1
+    currentAlignment = Atomic(alignment)
     blockSize = isDevice ? logicalBlock : Int(status.st_blksize)
-    state = Mutex(State(file: file, isReadOnly: readOnly))
+    state = Mutex(
+      State(
+        file: file, isReadOnly: readOnly, isDirect: options.direct, noFlush: options.noFlush))
 
     var lock = ImageLock()
     isLocking = options.locking == .off ? false : try ImageLock.isSupported(on: file)
@@ -121,30 +127,17 @@ extension HostFile {
     return try open(name, beneath: root, options)
   }
 
-  /// Takes over `descriptor`, opened by somebody else for reading, or for reading and writing; it
-  /// is closed also when this fails. `name` stands in errors.
-  package static func adopt(
-    _ descriptor: Int32, name: String, _ options: HostFileOptions = .init()
+  /// Opens the file that the set `id` of `sets` stands for. Fails as `open` does, with `permission`
+  /// where no descriptor of the set has the access mode.
+  package static func open(
+    set id: Int, of sets: DescriptorSets, _ options: HostFileOptions = .init()
   ) throws(BlockError) -> HostFile {
-    let file = OpenFile(owning: descriptor, name: name)
-    let status = try file.status()
-    try FileKind(mode: status.st_mode).requireImage(name: name)
-    let flags = try SystemCall.run(on: name) { cl_status_flags(descriptor) }
-    let access = flags & O_ACCMODE
-    guard flags & (cl_O_PATH | O_APPEND) == 0, access == O_RDONLY || access == O_RDWR else {
-      throw BlockError(
-        .invalidArgument, "The descriptor of '\(name)' cannot be read and written in place",
-        file: name)
+    let found = try sets.find(id)
+    do {
+      return try open(found, options)
+    } catch let error where error.code != .locked {
+      throw error.prefixed("Could not open '\(found.name)'")
     }
-    if options.direct != (flags & cl_O_DIRECT != 0) {
-      return try open(file, options)
-    }
-    let isReadOnly = options.isReadOnly || access == O_RDONLY
-    guard isReadOnly == options.isReadOnly || options.autoReadOnly else {
-      throw BlockError(
-        .readOnly, "The descriptor of '\(name)' is open for reading only", file: name)
-    }
-    return try HostFile(file, status, options, readOnly: isReadOnly)
   }
 
   private static func open(
@@ -177,6 +170,9 @@ extension HostFile {
     let isReadOnly = state.withLock { $0.isReadOnly }
     return StorageTraits(alignment: alignment, isDevice: isDevice, isReadOnly: isReadOnly)
   }
+
+  /// What offsets, lengths and addresses must be multiples of; 1 without direct I/O.
+  var alignment: Int { currentAlignment.load(ordering: .relaxed) }
 
   package func size() throws(BlockError) -> Int { try size(of: openFile()) }
 
@@ -215,7 +211,11 @@ extension HostFile {
   }
 
   package func flush() throws(BlockError) {
-    guard !traits.isReadOnly && !options.noFlush else { return }
+    guard state.withLock({ !$0.isReadOnly && !$0.noFlush }) else { return }
+    try makeDurable()
+  }
+
+  private func makeDurable() throws(BlockError) {
     let file = try writableFile()
     do {
       try SystemCall.run(on: name) { fdatasync(file.descriptor) }
@@ -249,20 +249,40 @@ extension HostFile {
   }
 
   package func reopen(readOnly: Bool) throws(BlockError) {
+    try reopen(readOnly: readOnly, direct: state.withLock { $0.isDirect })
+  }
+
+  /// Opens the file anew, past the page cache or not; where that fails nothing has changed. No
+  /// request may be on its way where `direct` changes: a write of part of a block would not see one
+  /// that came by the other way. The claim stays where `readOnly` does.
+  package func reopen(readOnly: Bool, direct: Bool) throws(BlockError) {
     guard readOnly || options.locking != .forceShare else { throw HostFile.forceShareRefusal }
     if readOnly { try flush() }
     try lock.withLock { (lock) throws(BlockError) in
       let old = openFile()
-      guard traits.isReadOnly != readOnly else { return }
-      let new = try old.reopened(readOnly: readOnly, direct: options.direct)
+      let (wasReadOnly, wasDirect) = state.withLock { ($0.isReadOnly, $0.isDirect) }
+      guard wasReadOnly != readOnly || wasDirect != direct else { return }
+      let new = try old.reopened(readOnly: readOnly, direct: direct)
       if isLocking {
-        try lock.move(to: options.claim(readOnly: readOnly), on: new, from: old)
+        let claim = wasReadOnly == readOnly ? lock.claim : options.claim(readOnly: readOnly)
+        try lock.move(to: claim, on: new, from: old)
       }
+      currentAlignment.store(
+        direct ? HostFile.directAlignment(new, isDevice ? blockSize : 1) : 1, ordering: .relaxed)
       state.withLock {
         $0.file = new
         $0.isReadOnly = readOnly
+        $0.isDirect = direct
       }
     }
+  }
+
+  /// Lets flushes do nothing, or something again: then what was written meanwhile is durable when
+  /// this returns.
+  package func setNoFlush(_ noFlush: Bool) throws(BlockError) {
+    let (wasOff, isReadOnly) = state.withLock { ($0.noFlush, $0.isReadOnly) }
+    if wasOff && !noFlush && !isReadOnly { try makeDurable() }
+    state.withLock { $0.noFlush = noFlush }
   }
 
   package func close() throws(BlockError) {

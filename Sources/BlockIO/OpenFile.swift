@@ -11,11 +11,22 @@ final class OpenFile: Sendable {
   let descriptor: Int32
   /// The name that stands in errors.
   let name: String
+  /// The set of passed descriptors that it was opened from; nil where its name was opened.
+  private let loan: DescriptorLoan?
 
   /// Takes over `descriptor`.
-  init(owning descriptor: Int32, name: String) {
+  init(owning descriptor: Int32, name: String, loan: DescriptorLoan? = nil) {
     self.descriptor = descriptor
     self.name = name
+    self.loan = loan
+  }
+
+  /// A second descriptor of the same description as `descriptor`.
+  static func duplicate(
+    of descriptor: Int32, name: String, loan: DescriptorLoan? = nil
+  ) throws(BlockError) -> OpenFile {
+    let number = try SystemCall.run(on: name) { fcntl(descriptor, F_DUPFD_CLOEXEC, 0) }
+    return OpenFile(owning: number, name: name, loan: loan)
   }
 
   // Linux has freed the number whatever `close` returns; what a late error could say, `flush` has
@@ -50,12 +61,43 @@ final class OpenFile: Sendable {
     try SystemCall.run(on: synced.name) { fsync(synced.descriptor) }
   }
 
-  /// Opens the same file again, whatever its name stands for by now.
+  /// Opens the same file again, whatever its name stands for by now; one that came from a set, from
+  /// there.
   func reopened(readOnly: Bool, direct: Bool) throws(BlockError) -> OpenFile {
+    if let loan { return try loan.reopened(readOnly: readOnly, direct: direct) }
+    return try reopened(readOnly: readOnly, direct: direct, name: name, nil)
+  }
+
+  /// Opens the same file again as this process may, under another name for errors.
+  func reopened(
+    readOnly: Bool, direct: Bool, name: String, _ loan: DescriptorLoan?
+  ) throws(BlockError) -> OpenFile {
     let access = (readOnly ? O_RDONLY : O_RDWR) | (direct ? cl_O_DIRECT : 0)
     let path = "/proc/self/fd/\(descriptor)"
     let number = try SystemCall.run(on: name) { unsafe open(path, access | OpenFile.safeFlags) }
-    return OpenFile(owning: number, name: name)
+    return OpenFile(owning: number, name: name, loan: loan)
+  }
+
+  /// Whether it is open for reading and writing. Throws `invalidArgument` where it cannot be read,
+  /// or only appended to.
+  func isWritable() throws(BlockError) -> Bool {
+    let flags = try SystemCall.run(on: name) { cl_status_flags(descriptor) }
+    let access = flags & O_ACCMODE
+    guard flags & (cl_O_PATH | O_APPEND) == 0, access == O_RDONLY || access == O_RDWR else {
+      throw BlockError(
+        .invalidArgument,
+        "The \(name) is neither open for reading only nor for reading and writing "
+          + "in place")
+    }
+    return access == O_RDWR
+  }
+
+  /// Lets requests pass the page cache by, or not, also those of others who share the description.
+  func setDirect(_ direct: Bool) throws(BlockError) {
+    let flags = try SystemCall.run(on: name) { cl_status_flags(descriptor) }
+    let wanted = direct ? flags | cl_O_DIRECT : flags & ~cl_O_DIRECT
+    guard wanted != flags else { return }
+    try SystemCall.run(on: name) { fcntl(descriptor, F_SETFL, wanted) }
   }
 
   /// What the system knows about the file.

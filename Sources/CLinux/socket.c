@@ -62,8 +62,29 @@ int32_t cl_peer(int32_t fd, int32_t *pid, uint32_t *uid, uint32_t *gid) {
     return 0;
 }
 
-int64_t cl_receive(int32_t fd, void *buffer, size_t capacity) {
-    return recv(fd, buffer, capacity, MSG_DONTWAIT);
+int64_t cl_receive(int32_t fd, void *buffer, size_t capacity, int32_t *passed, int32_t most) {
+    if (most == 0) return recv(fd, buffer, capacity, MSG_DONTWAIT);
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr header;
+    } control;
+    struct iovec part = {.iov_base = buffer, .iov_len = capacity};
+    // CMSG_LEN, not CMSG_SPACE: the padding would be room for a second one.
+    struct msghdr message = {
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = CMSG_LEN(sizeof(int))};
+    ssize_t received = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (received < 0) return received;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(int))) {
+        int first;
+        memcpy(&first, CMSG_DATA(header), sizeof first);
+        *passed = first;
+    }
+    return received;
 }
 
 int64_t cl_send(int32_t fd, const void *bytes, size_t length) {

@@ -8,6 +8,9 @@ package import BlockIO
 /// them, whoever names it: the directories are held open and no `..`, absolute link or magic link
 /// leads out. Without roots, files that only an image named are never written.
 ///
+/// A client may also name a set of descriptors that were passed (`/dev/fdset/N`): that is no path,
+/// and no root binds it. For an image such a name is a path like any other.
+///
 /// What the name stands for is looked at before it is opened: regular files and block devices only.
 ///
 /// Isolation: value; `open` blocks and belongs on lanes.
@@ -20,6 +23,8 @@ package struct OpenGate: Sendable {
     case image
   }
 
+  /// What clients have passed.
+  package let descriptors = DescriptorSets()
   private let roots: [DirectoryRoot]
 
   /// A gate that lets through what lies in `roots`, absolute paths of directories; with none,
@@ -45,6 +50,9 @@ package struct OpenGate: Sendable {
       throw BlockError(
         .permission, "Only files that a client named may be opened for writing", file: name)
     }
+    if origin == .client, let set = try DescriptorSets.id(named: name) {
+      return try HostFile.open(set: set, of: descriptors, options)
+    }
     let file = try FileName(name)
     return try HostFile.open(file, beneath: try root(for: file), options)
   }
@@ -54,12 +62,16 @@ package struct OpenGate: Sendable {
   package func create(
     _ name: String, _ options: HostFileOptions = HostFileOptions()
   ) throws(BlockError) -> HostFile {
+    if let set = try DescriptorSets.id(named: name) {
+      return try HostFile.open(set: set, of: descriptors, options)
+    }
     let file = try FileName(name)
     return try HostFile.create(file, beneath: try root(for: file), options)
   }
 
   /// Which file `name` stands for; what the roots do not let through has no answer but an error.
   package func identity(of name: String) throws(BlockError) -> FileIdentity {
+    if let set = try DescriptorSets.id(named: name) { return try descriptors.identity(of: set) }
     let file = try FileName(name)
     _ = try root(for: file)
     return try HostFile.identity(of: file)

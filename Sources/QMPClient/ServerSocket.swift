@@ -76,7 +76,7 @@ final class ServerSocket {
   private func read() throws(QMPClientError) -> [UInt8] {
     var count: Int64 = 0
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 64 << 10) { buffer, initialized in
-      count = unsafe cl_receive(descriptor, buffer.baseAddress, buffer.count)
+      count = unsafe cl_receive(descriptor, buffer.baseAddress, buffer.count, nil, 0)
       initialized = max(0, Int(count))
     }
     guard count != 0 else { throw .connectionLost(errno: nil) }

@@ -10,6 +10,10 @@ import Glibc
 /// is closed when it is full: what waits is at most `outboxLimit` bytes and the one message that
 /// passed it. A peer that sends no more (it has closed its half) is still sent what waits.
 ///
+/// Of the descriptors that a peer passes along with its bytes (SCM_RIGHTS) the kernel closes all,
+/// unless `takesDescriptors` is set: then the first of each message to the socket is kept, until
+/// the owner takes it or the next one comes.
+///
 /// Isolation: control plane. It keeps itself alive until it is closed.
 @ControlPlane
 package final class Connection {
@@ -56,6 +60,8 @@ package final class Connection {
 
   /// Who connected; nil where the system does not say.
   package let peer: PeerCredentials?
+  /// Whether the owner wants to have what the peer passes.
+  package var takesDescriptors = false
 
   private let descriptor: Int32
   private let outboxLimit: Int
@@ -68,6 +74,8 @@ package final class Connection {
   private var state = State.new
   /// The owner does not want bytes for now.
   private var isPaused = false
+  /// What the peer has passed, and nobody has taken.
+  private var passed: OwnedDescriptor?
 
   private enum State {
     /// Not started.
@@ -140,6 +148,10 @@ package final class Connection {
     updateReading()
   }
 
+  /// Hands over the descriptor that the peer passed last, if nobody has taken it. To let go of the
+  /// answer closes it.
+  package func takeDescriptor() -> OwnedDescriptor? { passed.take() }
+
   // MARK: - Readiness
 
   private func updateReading() {
@@ -150,11 +162,15 @@ package final class Connection {
   private func read() {
     guard state == .open, !isPaused else { return }
     var failure: Int32 = 0
+    var passed: Int32 = -1
+    let most = takesDescriptors ? 1 : 0 as Int32
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Connection.readBytes) { buffer, count in
-      let received = unsafe cl_receive(descriptor, buffer.baseAddress, buffer.count)
+      let received = unsafe cl_receive(
+        descriptor, buffer.baseAddress, buffer.count, &passed, most)
       failure = received < 0 ? errno : 0
       count = max(0, Int(received))
     }
+    if passed >= 0 { self.passed = OwnedDescriptor(owning: passed) }
     switch failure {
     case 0 where bytes.isEmpty:
       state = .ended
@@ -195,23 +211,13 @@ package final class Connection {
     state = .closed
     deadline = nil
     outbox.clear()
+    passed = nil
     let sources = [reader, writer].compactMap(\.self)
     (reader, writer) = (nil, nil)
     // The descriptor's number must not come back to life under a source that still knows it.
-    let last = DescriptorCloser(descriptor)
+    let last = OwnedDescriptor(owning: descriptor)
     for source in sources { source.cancel { withExtendedLifetime(last) {} } }
     if let closed = handlers?.closed { ControlPlane.post { closed(reason) } }
     handlers = nil
   }
-}
-
-/// Closes a descriptor when nobody holds on to it.
-///
-/// Isolation: any thread.
-private final class DescriptorCloser: Sendable {
-  private let descriptor: Int32
-
-  init(_ descriptor: Int32) { self.descriptor = descriptor }
-
-  deinit { Glibc.close(descriptor) }
 }

@@ -26,9 +26,10 @@ int32_t cl_is_unix_listener(int32_t fd);
 /// Who connected, or who listens: the process and its ids at that moment.
 int32_t cl_peer(int32_t fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 
-/// Receives bytes without waiting. Descriptors that come along find no room, so that the kernel
-/// closes them.
-int64_t cl_receive(int32_t fd, void *buffer, size_t capacity);
+/// Receives bytes without waiting. With `most` 1 the first of the descriptors that come along goes
+/// to `passed`, closed on exec; the others, or with `most` 0 all, find no room, so that the kernel
+/// closes them. `passed` is left alone where none came.
+int64_t cl_receive(int32_t fd, void *buffer, size_t capacity, int32_t *passed, int32_t most);
 
 /// Sends bytes without waiting and without SIGPIPE.
 int64_t cl_send(int32_t fd, const void *bytes, size_t length);
