@@ -12,7 +12,7 @@ import QMP
 @ControlPlane
 final class CommandDispatcher {
   private typealias Handler =
-    @ControlPlane (JSONObject) async -> Result<JSONValue, QMPError>
+    @ControlPlane (JSONObject, ClientDescriptors) async -> Result<JSONValue, QMPError>
   private var handlers: [String: Handler] = [:]
 
   /// Calls of `Command` go to `handle`. Each command has one handler.
@@ -20,8 +20,22 @@ final class CommandDispatcher {
     _ command: Command.Type,
     _ handle: @escaping @ControlPlane (Command) async throws(QMPError) -> Command.Reply
   ) {
+    onClient(command) { (call, _) async throws(QMPError) in try await handle(call) }
+  }
+
+  /// The same for a command that is about what its client has passed.
+  func onClient<Command: QMPCommand>(
+    _ command: Command.Type,
+    _ handle:
+      @escaping @ControlPlane (Command, ClientDescriptors) async throws(QMPError) ->
+      Command.Reply
+  ) {
     precondition(handlers[Command.name] == nil, "\(Command.name) has two handlers")
-    handlers[Command.name] = { await CommandDispatcher.run(handle, $0) }
+    handlers[Command.name] = { arguments, client in
+      await CommandDispatcher.run(arguments) { (call: Command) async throws(QMPError) in
+        try await handle(call, client)
+      }
+    }
   }
 
   /// The same for a command that can fail in the engine.
@@ -34,18 +48,20 @@ final class CommandDispatcher {
     }
   }
 
-  /// Runs the command that `request` names.
-  func perform(_ request: QMPRequest) async -> Result<JSONValue, QMPError> {
+  /// Runs the command that `request` names, from a client that has passed `descriptors`.
+  func perform(
+    _ request: QMPRequest, _ descriptors: ClientDescriptors
+  ) async -> Result<JSONValue, QMPError> {
     guard let handler = handlers[request.execute] else {
       return .failure(.commandNotFound(request.execute))
     }
-    return await handler(request.arguments)
+    return await handler(request.arguments, descriptors)
   }
 
   /// Reads the arguments, runs the handler, writes the reply.
   private static func run<Command: QMPCommand>(
-    _ handle: @ControlPlane (Command) async throws(QMPError) -> Command.Reply,
-    _ arguments: JSONObject
+    _ arguments: JSONObject,
+    _ handle: @ControlPlane (Command) async throws(QMPError) -> Command.Reply
   ) async -> Result<JSONValue, QMPError> {
     do throws(QMPError) {
       return .success(try await handle(try Command(arguments: arguments)).wire)

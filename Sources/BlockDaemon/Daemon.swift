@@ -163,6 +163,9 @@ package final class Daemon {
     dispatcher.addWaitHandlers(services.jobs)
     dispatcher.addNodeQueryHandlers(services)
     dispatcher.addNodeJobHandlers(services)
+    dispatcher.addSnapshotHandlers(services)
+    dispatcher.addGraphHandlers(services.graph)
+    dispatcher.addDescriptorHandlers(services.graph.gate.descriptors)
     precondition(dispatcher.unhandled.isEmpty, "no handler for \(dispatcher.unhandled)")
   }
 }

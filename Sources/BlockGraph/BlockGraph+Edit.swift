@@ -101,7 +101,7 @@ extension BlockGraph {
     }
   }
 
-  private func reopenNow(_ node: BlockNode, readOnly: Bool) async throws(BlockError) {
+  func reopenNow(_ node: BlockNode, readOnly: Bool) async throws(BlockError) {
     guard let entry = entries[node.name] else { throw BlockGraph.unknown(node.name) }
     guard entry.isReadOnly != readOnly else { return }
     if !readOnly { try checkMayWrite(node) }
@@ -124,7 +124,7 @@ extension BlockGraph {
   }
 
   /// Closes `node`, and what lies below it, unless a client owns it or somebody uses it.
-  private func closeIfUnused(_ node: BlockNode) async throws(BlockError) {
+  func closeIfUnused(_ node: BlockNode) async throws(BlockError) {
     guard let entry = entries[node.name], !entry.isOwnedByClient, holders(of: node).isEmpty else {
       return
     }

@@ -42,6 +42,11 @@ package final class BlockGraph {
   /// The node that lies under `node` at this moment.
   package func backing(of node: BlockNode) -> BlockNode? { entries[node.name]?.backing }
 
+  /// How `node` is open at this moment; the defaults where it is closed.
+  package func settings(of node: BlockNode) -> AccessSettings {
+    entries[node.name]?.settings ?? AccessSettings()
+  }
+
   /// `top` and what lies under it at this moment.
   package func chain(from top: BlockNode) -> BackingChain {
     var nodes = [top]
@@ -208,6 +213,8 @@ struct GraphEntry {
   var isDeclaredReadOnly = false
   /// Who named its file.
   var origin: OpenGate.Origin
+  /// What a format node's image was opened as; nil for nodes that no command opened.
+  var format: FormatSpecification?
   /// How it was opened; the read-only part is what holds at this moment.
   var settings: AccessSettings
   /// Who uses it, apart from the nodes above.

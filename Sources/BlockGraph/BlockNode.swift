@@ -27,20 +27,19 @@ package final class BlockNode: Sendable {
   package let fileName: String
   /// The device that holds the bytes: which lanes its work competes for.
   package let device: DeviceKey
-  /// How guest writes are treated.
-  package let options: NodeOptions
   /// Closed by graph edits while they change what is around the node.
   package let gate = InFlightGate()
   /// What has passed through.
   package let counters = NodeCounters()
 
   private let ranges = RangeLock()
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   private let generation = Atomic<Int>(0)
 
   private struct State {
     var trackers: [DirtyTracker] = []
     var isClosed = false
+    var options: NodeOptions
   }
 
   /// A node over an open image. A format node's `file` is the node whose storage the image uses.
@@ -54,7 +53,13 @@ package final class BlockNode: Sendable {
     self.file = file
     self.fileName = fileName
     self.device = device
-    self.options = options
+    state = Mutex(State(options: options))
+  }
+
+  /// How guest writes are treated.
+  package internal(set) var options: NodeOptions {
+    get { state.withLock { $0.options } }
+    set { state.withLock { $0.options = newValue } }
   }
 
   /// The guest disk's length in bytes.

@@ -56,6 +56,7 @@ struct NodeOpener {
     isTop: Bool = false
   ) throws(BlockError) -> BlockNode {
     let name = specification.name ?? NodeName.generate()
+    try specification.options.check()
     guard !settings.forceShare || settings.isReadOnly else {
       throw BlockError(
         .invalidArgument, "force-share=on can only be used with read-only images")
@@ -177,6 +178,7 @@ struct NodeOpener {
     var entry = GraphEntry(
       node: node, isOwnedByClient: isTop, origin: origin, settings: settings)
     entry.backingName = image.backingLink?.name
+    entry.format = format
     entry.settings.isReadOnly = image.isReadOnly
     do {
       entry.backing = try openBacking(format, of: node, settings.forBacking, above: chain)

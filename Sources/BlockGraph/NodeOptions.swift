@@ -1,3 +1,5 @@
+import BlockCore
+
 /// How a node treats guest writes, as `blockdev-add` sets it.
 ///
 /// Isolation: value.
@@ -14,5 +16,14 @@ package struct NodeOptions: Hashable, Sendable {
   package init(discard: Discard = .ignore, detectZeroes: DetectZeroes = .off) {
     self.discard = discard
     self.detectZeroes = detectZeroes
+  }
+
+  /// Throws `invalidArgument` for options that contradict each other.
+  func check() throws(BlockError) {
+    guard detectZeroes != .unmap || discard == .unmap else {
+      throw BlockError(
+        .invalidArgument,
+        "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap")
+    }
   }
 }

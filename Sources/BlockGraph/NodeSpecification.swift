@@ -62,11 +62,12 @@ package struct FileSpecification: Hashable, Sendable {
     case hostDevice = "host_device"
   }
 
-  package var kind: Kind
+  /// Nil for whatever it is.
+  package var kind: Kind?
   /// The name as the client gave it.
   package var fileName: String
 
-  package init(_ kind: Kind, _ fileName: String) {
+  package init(_ kind: Kind?, _ fileName: String) {
     self.kind = kind
     self.fileName = fileName
   }

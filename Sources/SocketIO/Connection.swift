@@ -148,6 +148,9 @@ package final class Connection {
     updateReading()
   }
 
+  /// Whether the peer has passed a descriptor that nobody has taken.
+  package var hasDescriptor: Bool { passed != nil }
+
   /// Hands over the descriptor that the peer passed last, if nobody has taken it. To let go of the
   /// answer closes it.
   package func takeDescriptor() -> OwnedDescriptor? { passed.take() }

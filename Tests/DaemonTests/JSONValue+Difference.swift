@@ -4,7 +4,7 @@ extension JSONValue {
   /// Numbers that are not the same in every run.
   private static let varying: Set = [
     "seconds", "microseconds", "actual-size", "allocated-size", "duration-ms", "bytes-per-second",
-    "eta-seconds", "elapsed-seconds", "age-seconds", "x-seq", "last",
+    "eta-seconds", "elapsed-seconds", "age-seconds", "x-seq", "last", "fd",
   ]
 
   /// Where `other` is not as this example; nil where it is. The same members in any order, the

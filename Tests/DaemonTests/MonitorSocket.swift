@@ -81,6 +81,44 @@ final class MonitorSocket {
     }
   }
 
+  /// Sends `text` with duplicates of these descriptors beside it.
+  func send(_ text: String, passing passed: [Int32]) throws {
+    let headerBytes = MemoryLayout<cmsghdr>.stride
+    let length = headerBytes + 4 * passed.count
+    var control = [UInt8](repeating: 0, count: (length + 7) / 8 * 8)
+    var header = cmsghdr()
+    header.cmsg_len = length
+    header.cmsg_level = SOL_SOCKET
+    header.cmsg_type = Int32(SCM_RIGHTS)
+    control.withUnsafeMutableBytes {
+      $0.storeBytes(of: header, as: cmsghdr.self)
+      for (index, number) in passed.enumerated() {
+        $0.storeBytes(of: number, toByteOffset: headerBytes + 4 * index, as: Int32.self)
+      }
+    }
+    var payload = Array(text.utf8)
+    let sent = control.withUnsafeMutableBytes { control in
+      payload.withUnsafeMutableBytes { payload in
+        var vector = iovec(iov_base: payload.baseAddress, iov_len: payload.count)
+        return withUnsafeMutablePointer(to: &vector) { vector in
+          var message = msghdr()
+          message.msg_iov = vector
+          message.msg_iovlen = 1
+          message.msg_control = control.baseAddress
+          message.msg_controllen = control.count
+          return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+        }
+      }
+    }
+    guard sent == payload.count else { throw Failure.closed }
+  }
+
+  /// Sends `text` with these descriptors and returns the answer to it.
+  func answer(to text: String, passing passed: [Int32]) throws -> JSONObject {
+    try send(text, passing: passed)
+    return try nextAnswer()
+  }
+
   /// Sends no more; what the server still has to say can be read.
   func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 

@@ -7,8 +7,9 @@ import JSONValue
 struct ProtocolDocument {
   /// One message of an example.
   enum Step {
-    /// What the client sends, as it stands there.
-    case send(String)
+    /// What the client sends, as it stands there, with a descriptor of the file `passing`, where it
+    /// names one, open for reading and writing.
+    case send(String, passing: String?)
     /// What the server sends.
     case expect(JSONValue)
   }
@@ -97,8 +98,19 @@ struct ProtocolDocument {
       }
     }
     for (isSent, text) in messages {
-      steps.append(isSent ? .send(text) : .expect(try JSONValue.parse(text)))
+      steps.append(
+        isSent ? ProtocolDocument.sent(text) : .expect(try JSONValue.parse(text)))
     }
+  }
+
+  /// A message that is sent, after the descriptor that goes with it: `(with /images/disk.raw)`.
+  private static func sent(_ text: String) -> Step {
+    let mark = "(with "
+    guard text.hasPrefix(mark), let end = text.firstIndex(of: ")") else {
+      return .send(text, passing: nil)
+    }
+    let file = text[..<end].dropFirst(mark.count)
+    return .send(String(text[text.index(after: end)...]), passing: String(file))
   }
 
   /// The names in the examples: commands that are sent, events that come.
@@ -108,7 +120,7 @@ struct ProtocolDocument {
       for step in steps {
         let name =
           switch step {
-          case .send(let text): try JSONValue.parse(text)["execute"]?.stringValue
+          case .send(let text, _): try JSONValue.parse(text)["execute"]?.stringValue
           case .expect(let message): message["event"]?.stringValue
           }
         if let name { names.insert(name) }

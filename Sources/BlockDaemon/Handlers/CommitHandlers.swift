@@ -1,5 +1,6 @@
 import BlockCore
 import BlockGraph
+import BlockIO
 import BlockJobs
 import BlockRuntime
 import ImageFormats
@@ -100,6 +101,9 @@ extension DaemonServices {
     guard let index = chain.nodes.firstIndex(where: { $0 === base }), index > 0 else {
       throw QMPError("cannot commit an image into itself")
     }
+    if call.backingFile == nil, !graph.overlays(of: top).isEmpty {
+      try checkHasName(base, "backing-file")
+    }
     do throws(BlockError) { try graph.checkMayWrite(base) } catch { throw QMPError(error) }
     var request = CommitJob.Request(chain: chain, base: index)
     request.backingFile = call.backingFile
@@ -120,6 +124,15 @@ extension DaemonServices {
     } catch {
       throw QMPError(error)
     }
+  }
+
+  /// A set of passed descriptors means nothing to who reads the header later; `argument` can give a
+  /// name that does.
+  func checkHasName(_ node: BlockNode, _ argument: String) throws(QMPError) {
+    guard (try? DescriptorSets.id(named: node.fileName)) != nil else { return }
+    throw QMPError(
+      "'\(node.fileName)' is no name that an image can have for its backing file: "
+        + "give '\(argument)'")
   }
 
   private func commitTop(

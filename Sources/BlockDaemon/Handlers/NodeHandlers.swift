@@ -11,6 +11,10 @@ extension CommandDispatcher {
       _ = try await graph.add(NodeSpecification(call.options))
       return EmptyReply()
     }
+    onEngine(BlockdevReopen.self) { (call) async throws(BlockError) in
+      try await graph.reopen(call.options.map(NodeSpecification.init))
+      return EmptyReply()
+    }
     onEngine(BlockdevDel.self) { (call) async throws(BlockError) in
       try await graph.remove(named: call.nodeName)
       return EmptyReply()

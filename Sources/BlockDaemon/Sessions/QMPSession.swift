@@ -26,6 +26,7 @@ final class QMPSession {
   private let events: EventBus
   private let log: Logger
   private let closed: @ControlPlane (QMPSession) -> Void
+  private let descriptors: ClientDescriptors
 
   /// What the client has sent.
   private enum Message {
@@ -46,6 +47,8 @@ final class QMPSession {
   private var hasEnded = false
   /// Bad messages since the last good one.
   private var badMessages = 0
+  /// Whether a message has ended since the last bytes came: what was passed with them was for it.
+  private var hasEndedMessage = false
   /// Runs while a message has begun and not ended.
   private var deadline: ControlTimer?
 
@@ -63,6 +66,8 @@ final class QMPSession {
     self.events = events
     self.log = log
     self.closed = closed
+    descriptors = ClientDescriptors(connection)
+    connection.takesDescriptors = access == .full
   }
 
   /// Greets the client and begins to listen to it.
@@ -91,6 +96,7 @@ final class QMPSession {
 
   private func received(_ bytes: [UInt8]) {
     framer.receive(bytes)
+    hasEndedMessage = false
     advance()
   }
 
@@ -112,7 +118,12 @@ final class QMPSession {
       }
       isDrained = takeMessages()
     }
-    if takesMessages { connection.resumeReading() } else { connection.pauseReading() }
+    let isIdle = !isBusy && waiting.isEmpty
+    // A descriptor may come before its message, or with the first bytes of it.
+    if isDrained, isIdle, hasEndedMessage, !framer.isInsideMessage { descriptors.dropUnasked() }
+    // One that is there is not replaced by the next before its command has had it.
+    let takesMore = takesMessages && (isIdle || !connection.hasDescriptor)
+    if takesMore { connection.resumeReading() } else { connection.pauseReading() }
     if isDrained && hasEnded && !isBusy && waiting.isEmpty && outOfBand == 0 {
       connection.finish()
     }
@@ -125,7 +136,7 @@ final class QMPSession {
     while takesMessages {
       guard let frame = framer.next() else { return true }
       // The next message has a time of its own.
-      deadline = nil
+      (deadline, hasEndedMessage) = (nil, true)
       let message = QMPSession.message(in: frame, outOfBand: allowsOutOfBand)
       if case .request(let request) = message, request.isOutOfBand {
         runOutOfBand(request)
@@ -210,7 +221,7 @@ final class QMPSession {
   }
 
   private func perform(_ request: QMPRequest) async {
-    let result = await dispatcher.perform(request)
+    let result = await dispatcher.perform(request, descriptors)
     send(QMPResponse(result, id: request.id).message)
   }
 
@@ -241,6 +252,7 @@ final class QMPSession {
 
   private func over(_ reason: Connection.CloseReason) {
     deadline = nil
+    descriptors.closeAll()
     events.unsubscribe(self)
     switch reason {
     case .outboxFull, .notRead: log.warning("Client dropped: it does not read (\(reason))")

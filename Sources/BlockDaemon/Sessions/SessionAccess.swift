@@ -9,11 +9,13 @@ enum SessionAccess {
   /// Queries: nothing that changes, opens or starts anything.
   case queries
 
+  private static let prefixes = ["query-", "x-query-", "x-debug-query-"]
+
   /// The error for the command `name`, unless it may be asked for.
   func refusal(of name: String) -> QMPError? {
     switch self {
     case .full: nil
-    case .queries where name.hasPrefix("query-") || name.hasPrefix("x-query-"): nil
+    case .queries where SessionAccess.prefixes.contains { name.hasPrefix($0) }: nil
     case .queries:
       QMPError(
         .commandNotFound,

@@ -20,6 +20,23 @@ package struct BlockdevAdd: QMPCommand {
   }
 }
 
+/// Changes open nodes.
+///
+/// Isolation: value.
+package struct BlockdevReopen: QMPCommand {
+  package typealias Reply = EmptyReply
+
+  package var options: [BlockdevOptions] = []
+
+  package init() {}
+
+  package static let name = "blockdev-reopen"
+  package static let summary = "Gives nodes new options, all of them or none"
+  package static let members: [WireMember<Self>] = [
+    .required("options", \.options, "The nodes, each as in an opening")
+  ]
+}
+
 /// Closes a node.
 ///
 /// Isolation: value.

@@ -6,8 +6,9 @@ package enum CommandCatalog {
   package static let all: [any QMPCommand.Type] = [
     QMPCapabilities.self, QueryVersion.self, QueryCommands.self, QueryQMPSchema.self,
     QueryEvents.self, Quit.self,
-    BlockdevAdd.self, BlockdevDel.self, BlockdevCreate.self, BlockResize.self,
+    BlockdevAdd.self, BlockdevReopen.self, BlockdevDel.self, BlockdevCreate.self, BlockResize.self,
     QueryNamedBlockNodes.self, QueryBlockStats.self, ChangeBackingFile.self,
+    BlockdevSnapshot.self, BlockdevSnapshotSync.self, QueryBlockGraph.self,
     BlockCommit.self, BlockStream.self, BlockMakeEmpty.self,
     Transaction.self,
     QueryJobs.self, JobCancel.self, JobPause.self, JobResume.self, JobComplete.self,
@@ -16,6 +17,7 @@ package enum CommandCatalog {
     BlockJobComplete.self, BlockJobFinalize.self, BlockJobDismiss.self, BlockJobSetSpeed.self,
     JobCompleteSync.self, JobWait.self, QueryJobHistory.self,
     NodeInfoQuery.self, NodeMapQuery.self,
+    GetFD.self, CloseFD.self, AddFD.self, RemoveFD.self, QueryFDSets.self,
     BlockWrite.self, BlockChecksum.self, BlockCompare.self, BlockCheck.self,
   ]
 

@@ -1,0 +1,136 @@
+import BlockCore
+import BlockGraph
+import BlockIO
+import BlockRuntime
+import Glibc
+import ImageFormats
+import QMP
+
+extension CommandDispatcher {
+  /// The commands that put an overlay over a node.
+  func addSnapshotHandlers(_ services: DaemonServices) {
+    on(BlockdevSnapshot.self) { (call) async throws(QMPError) in
+      let node = try services.anyNode(call.node)
+      let overlay = try services.anyNode(call.overlay)
+      do throws(BlockError) {
+        try await services.graph.snapshot(node, under: overlay)
+      } catch {
+        throw QMPError(error)
+      }
+      return EmptyReply()
+    }
+    on(BlockdevSnapshotSync.self) { (call) async throws(QMPError) in
+      try await services.snapshot(call)
+      return EmptyReply()
+    }
+  }
+}
+
+extension DaemonServices {
+  /// The node that `name` calls where QEMU would also look for a device.
+  fileprivate func anyNode(_ name: String) throws(QMPError) -> BlockNode {
+    guard let node = graph.node(named: name) else {
+      let name = QMPError.quoted(name)
+      throw QMPError("Cannot find device='\(name)' nor node-name='\(name)'")
+    }
+    return node
+  }
+
+  /// Makes the overlay where it is to be made, opens it, and puts it over its node. Where that
+  /// fails nothing is open that was not before; an overlay that was made stays.
+  fileprivate func snapshot(_ call: BlockdevSnapshotSync) async throws(QMPError) {
+    let node = try snapshotNode(call)
+    // QEMU could do without where a device uses the node.
+    guard let name = call.overlayName else { throw QMPError("New overlay node-name missing") }
+    do throws(BlockError) {
+      try graph.checkSnapshot(of: node)
+    } catch {
+      throw QMPError(error)
+    }
+    guard graph.node(named: name) == nil else {
+      throw QMPError("New overlay node-name already in use")
+    }
+    do throws(BlockError) { try NodeName.check(name) } catch { throw QMPError(error) }
+    try checkOverlayFormat(call)
+    if call.mode == .absolutePaths { try await makeOverlay(call.file, over: node) }
+    do throws(BlockError) {
+      let overlay = try await graph.add(overlaySpecification(call.file, name, over: node))
+      do throws(BlockError) {
+        try await graph.snapshot(node, under: overlay)
+      } catch {
+        try? await graph.remove(named: name)
+        throw error
+      }
+    } catch {
+      throw QMPError(error)
+    }
+  }
+
+  private func snapshotNode(_ call: BlockdevSnapshotSync) throws(QMPError) -> BlockNode {
+    let names = [call.device, call.nodeName].compactMap { $0 }
+    guard let node = names.lazy.compactMap({ self.graph.node(named: $0) }).first else {
+      let (device, name) = (call.device ?? "", call.nodeName ?? "")
+      throw QMPError(
+        "Cannot find device='\(QMPError.quoted(device))' nor "
+          + "node-name='\(QMPError.quoted(name))'")
+    }
+    return node
+  }
+
+  private func checkOverlayFormat(_ call: BlockdevSnapshotSync) throws(QMPError) {
+    guard let format = ImageFormat(rawValue: call.format) else {
+      throw QMPError("Unknown file format '\(QMPError.quoted(call.format))'")
+    }
+    guard format == .qcow2 else {
+      throw QMPError(
+        call.mode == .existing
+          ? "The overlay does not support backing images"
+          : "Backing file not supported for file format '\(format.rawValue)'")
+    }
+  }
+
+  /// An overlay of the node's size that names the node's file and format. It is durable when this
+  /// returns; a crash before leaves no image, or half of one, that nothing refers to.
+  private func makeOverlay(_ file: String, over node: BlockNode) async throws(QMPError) {
+    try checkHasName(node, "mode")
+    let gate = graph.gate
+    let made = await LanePool.shared.perform(on: node.device) { () throws(BlockError) in
+      var options = Qcow2CreateOptions(size: node.virtualSize)
+      options.backing = BackingLink(
+        name: absolutePath(node.plainFileName(gate)), format: node.image.format)
+      let target = try gate.create(file)
+      do throws(BlockError) {
+        try Qcow2Create.create(options, on: target)
+      } catch {
+        try? target.close()
+        throw error
+      }
+      try target.close()
+    }
+    do throws(BlockError) { try made.get() } catch { throw QMPError(error) }
+  }
+
+  /// The overlay is opened as the node under it was.
+  private func overlaySpecification(
+    _ file: String, _ name: String, over node: BlockNode
+  ) -> NodeSpecification {
+    let settings = graph.settings(of: node.file ?? node)
+    var host = NodeSpecification(.file(FileSpecification(nil, file)))
+    host.cacheDirect = settings.cacheDirect
+    host.cacheNoFlush = settings.cacheNoFlush
+    var overlay = NodeSpecification(
+      name: name, .format(FormatSpecification(.qcow2, file: .inline(host), backing: .none)),
+      options: node.options)
+    overlay.cacheDirect = settings.cacheDirect
+    overlay.cacheNoFlush = settings.cacheNoFlush
+    return overlay
+  }
+}
+
+/// `path` from the root on.
+private func absolutePath(_ path: String) -> String {
+  guard !path.hasPrefix("/") else { return path }
+  guard let directory = unsafe getcwd(nil, 0) else { return path }
+  defer { unsafe free(directory) }
+  return "\(unsafe String(cString: directory))/\(path)"
+}

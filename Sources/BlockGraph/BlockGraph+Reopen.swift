@@ -1,0 +1,286 @@
+package import BlockCore
+import BlockIO
+import BlockRuntime
+import ImageFormats
+
+extension BlockGraph {
+  /// Makes nodes what `specifications` say, all of them or none: read-only or not, the use of the
+  /// page cache, what becomes of discards and zeros, and what lies under an image. What is not said
+  /// becomes the default, as in an opening. A file or a format cannot change.
+  ///
+  /// Throws `notFound`, `invalidArgument` and `unsupported` for what makes no sense or cannot
+  /// change, `busy` where a job uses a node, and what opening a file throws. Then every node is as
+  /// it was; only where putting one back fails, too, does it stay read-only, and the disk as it is.
+  package func reopen(
+    _ specifications: [NodeSpecification]
+  ) async throws(BlockError) {
+    try await edits.run { () async throws(BlockError) in
+      var changes = NodeChanges()
+      for specification in specifications {
+        guard let name = specification.name else {
+          throw BlockError(.invalidArgument, "node-name not specified")
+        }
+        guard let node = node(named: name) else { throw BlockGraph.unknown(name) }
+        noteNamed(node)
+        try plan(specification, for: node, below: AccessSettings(), into: &changes)
+      }
+      try checkEdges(changes.all)
+      var undone: [@ControlPlane () async -> Void] = []
+      do throws(BlockError) {
+        for change in changes.inOrder { try await carryOut(change, undoing: &undone) }
+      } catch {
+        for undo in undone.reversed() { await undo() }
+        throw error
+      }
+      await settle(changes.all)
+    }
+  }
+
+  // MARK: Carrying out
+
+  /// The part of a change that can fail. `undone` takes it back.
+  private func carryOut(
+    _ change: NodeChange, undoing undone: inout [@ControlPlane () async -> Void]
+  ) async throws(BlockError) {
+    let node = change.node
+    let before = settings(of: node)
+    if let declared = change.isDeclaredReadOnly {
+      let wasDeclared = entries[node.name]?.isDeclaredReadOnly ?? false
+      update(node) { $0.isDeclaredReadOnly = declared }
+      undone.append { self.update(node) { $0.isDeclaredReadOnly = wasDeclared } }
+    }
+    if followsParent(node) {
+      if change.isDeclaredReadOnly == true, before.isReadOnly == false {
+        throw BlockError(
+          .busy, "Read-only block node '\(node.name)' cannot support read-write users")
+      }
+    } else if before.isReadOnly != change.settings.isReadOnly {
+      do throws(BlockError) {
+        try await reopenAlone(node, readOnly: change.settings.isReadOnly)
+        undone.append { try? await self.reopenAlone(node, readOnly: before.isReadOnly) }
+      } catch {
+        let isRefusal = error.code == .permission || error.code == .readOnly
+        guard change.settings.autoReadOnly && isRefusal else { throw error }
+      }
+    }
+    if let file = node.hostFile {
+      let (direct, noFlush) = (change.settings.cacheDirect, change.settings.cacheNoFlush)
+      try await setCache(of: file, under: node, direct: direct, noFlush: noFlush)
+      undone.append {
+        try? await self.setCache(
+          of: file, under: node, direct: before.cacheDirect, noFlush: before.cacheNoFlush)
+      }
+    }
+    if case .becomes(let below?) = change.backing, below.file == nil, holders(of: below).isEmpty {
+      try await lanes.perform(on: below.device) { () throws(BlockError) in
+        try below.setAccess(.reader)
+      }.get()
+      undone.append { await self.unlockIfUnused(below) }
+    }
+  }
+
+  /// The part of a change that cannot fail.
+  private func settle(_ changes: [NodeChange]) async {
+    for change in changes {
+      change.node.options = change.options
+      update(change.node) { entry in
+        let isReadOnly = entry.settings.isReadOnly
+        entry.settings = change.settings
+        // That is what was done, and not what was asked for.
+        entry.settings.isReadOnly = isReadOnly
+      }
+    }
+    for change in changes {
+      guard case .becomes(let below) = change.backing else { continue }
+      let old = backing(of: change.node)
+      guard old !== below else { continue }
+      await drain([change.node])
+      setBacking(of: change.node, to: below)
+      change.node.gate.resume()
+      guard let old else { continue }
+      // What closing fails with changes nothing for who asked for another node.
+      try? await closeIfUnused(old)
+      await unlockIfUnused(old)
+    }
+  }
+
+  /// Whether what opens `node` for writing is the format over it.
+  private func followsParent(_ node: BlockNode) -> Bool {
+    node.file == nil && parents(of: node).contains { $0.role == .file }
+  }
+
+  /// `reopenNow`, which leaves a file that nobody uses without locks.
+  private func reopenAlone(_ node: BlockNode, readOnly: Bool) async throws(BlockError) {
+    try await reopenNow(node, readOnly: readOnly)
+    await unlockIfUnused(node)
+  }
+
+  /// Changes how the file of a node uses the page cache, while nothing is on its way to it.
+  private func setCache(
+    of file: HostFile, under node: BlockNode, direct: Bool, noFlush: Bool
+  ) async throws(BlockError) {
+    let users = parents(of: node).filter { $0.role == .file }.map(\.node)
+    // One format at most writes to a file, and readers of it are not in each other's way.
+    let owner = users.first { !$0.isReadOnly } ?? users.first ?? node
+    try await lanes.perform(on: node.device) { () throws(BlockError) in
+      try owner.withWholeImage { (_) throws(BlockError) in
+        try file.reopen(readOnly: file.traits.isReadOnly, direct: direct)
+        try file.setNoFlush(noFlush)
+      }
+    }.get()
+  }
+}
+
+// MARK: - Planning
+
+extension BlockGraph {
+  /// Checks what `specification` says of `node`, below one with `settings`, and adds it to
+  /// `changes`, with what it says of the nodes below.
+  private func plan(
+    _ specification: NodeSpecification, for node: BlockNode, below settings: AccessSettings,
+    into changes: inout NodeChanges
+  ) throws(BlockError) {
+    guard let entry = entries[node.name] else { throw BlockGraph.unknown(node.name) }
+    let wanted = settings.applying(specification)
+    try requireNoJob(on: node)
+    try specification.options.check()
+    guard !wanted.forceShare || wanted.isReadOnly else {
+      throw BlockError(
+        .invalidArgument, "force-share=on can only be used with read-only images")
+    }
+    guard wanted.forceShare == entry.settings.forceShare else {
+      throw BlockGraph.cannotChange("force-share")
+    }
+    var change = NodeChange(node: node, settings: wanted, options: specification.options)
+    switch specification.driver {
+    case .file(let file):
+      guard node.file == nil, file.kind.map({ $0.rawValue == node.driverName }) ?? true else {
+        throw BlockGraph.cannotChange("driver")
+      }
+      guard file.fileName == node.fileName else { throw BlockGraph.cannotChange("filename") }
+      if entry.isOwnedByClient { change.isDeclaredReadOnly = wanted.isReadOnly }
+    case .format(let format):
+      change.backing = try planBacking(format, of: node, wanted, into: &changes)
+      guard format.format.rawValue == node.driverName else {
+        throw BlockGraph.cannotChange("driver")
+      }
+      try checkUnchanged(format, entry)
+      try planFile(format.file, of: node, wanted, into: &changes)
+    }
+    changes.add(change)
+  }
+
+  /// What can only be said when an image is opened.
+  private func checkUnchanged(
+    _ format: FormatSpecification, _ entry: GraphEntry
+  ) throws(BlockError) {
+    guard let old = entry.format else { return }
+    let named: [(String, Bool)] = [
+      ("cache-size", format.cache.total == old.cache.total),
+      ("l2-cache-size", format.cache.l2 == old.cache.l2),
+      ("refcount-cache-size", format.cache.refcount == old.cache.refcount),
+      ("x-drop-bitmaps", format.dropBitmaps == old.dropBitmaps),
+      ("x-backing-format", format.backingFormat == old.backingFormat),
+    ]
+    for (name, isSame) in named where !isSame { throw BlockGraph.cannotChange(name) }
+  }
+
+  /// The file child stays; a description of it, where it has no name of its own, goes for it too.
+  private func planFile(
+    _ child: FormatSpecification.Child, of node: BlockNode, _ settings: AccessSettings,
+    into changes: inout NodeChanges
+  ) throws(BlockError) {
+    guard let file = node.file else { throw BlockGraph.cannotChange("driver") }
+    switch child {
+    case .named(let name):
+      guard self.node(named: name) != nil else {
+        throw BlockError(.notFound, "Cannot find device='' nor node-name='\(name)'")
+      }
+      guard name == file.name else { throw BlockGraph.cannotChange("file") }
+    case .inline(let specification):
+      guard !(entries[file.name]?.isOwnedByClient ?? true) else {
+        throw BlockGraph.cannotChange("file.driver")
+      }
+      guard specification.name.map({ $0 == file.name }) ?? true else {
+        throw BlockGraph.cannotChange("node-name")
+      }
+      try plan(specification, for: file, below: settings, into: &changes)
+    }
+  }
+
+  private func planBacking(
+    _ format: FormatSpecification, of node: BlockNode, _ settings: AccessSettings,
+    into changes: inout NodeChanges
+  ) throws(BlockError) -> NodeChange.Backing {
+    let old = backing(of: node)
+    switch format.backing {
+    case .fromHeader:
+      // QEMU wants it said, since absent means something else in an opening.
+      guard old == nil, entries[node.name]?.backingName == nil else {
+        throw BlockError(.invalidArgument, "backing is missing for '\(node.name)'")
+      }
+      return .stays
+    case .none: return .becomes(nil)
+    case .node(.named(let name)):
+      guard let below = self.node(named: name) else {
+        throw BlockError(.notFound, "Cannot find device='' nor node-name='\(name)'")
+      }
+      return .becomes(below)
+    case .node(.inline(let specification)):
+      guard let old, !(entries[old.name]?.isOwnedByClient ?? true) else {
+        throw BlockGraph.cannotChange("backing.driver")
+      }
+      guard specification.name.map({ $0 == old.name }) ?? true else {
+        throw BlockGraph.cannotChange("node-name")
+      }
+      try plan(specification, for: old, below: settings.forBacking, into: &changes)
+      return .stays
+    }
+  }
+
+  /// Checks the edges that are to change, as they will be when all have changed.
+  private func checkEdges(_ changes: [NodeChange]) throws(BlockError) {
+    var planned: [String: BlockNode?] = [:]
+    for change in changes {
+      if case .becomes(let below) = change.backing { planned[change.node.name] = .some(below) }
+    }
+    func below(_ node: BlockNode) -> BlockNode? { planned[node.name] ?? backing(of: node) }
+    for change in changes {
+      guard case .becomes(let new) = change.backing, new !== backing(of: change.node) else {
+        continue
+      }
+      try requireNoJob(over: change.node)
+      guard let new else { continue }
+      guard change.node.driverName == FormatSpecification.Format.qcow2.rawValue else {
+        throw BlockError(.unsupported, "The overlay does not support backing images")
+      }
+      var next: BlockNode? = new
+      var depth = 0
+      while let node = next {
+        depth += 1
+        guard node !== change.node, depth <= entries.count else {
+          throw BlockError(
+            .invalidArgument,
+            "Making '\(new.name)' a backing child of '\(change.node.name)' would create a cycle")
+        }
+        next = below(node)
+      }
+      try checkDepth(under: change.node, depth)
+      let edge = NodeHolder(
+        user: .parent(node: change.node.name, role: .backing), permissions: .edge)
+      for holder in holders(of: new, besides: [change.node]) {
+        try holder.admit(edge, to: new.name)
+      }
+    }
+  }
+
+  /// Throws `busy` where a job uses `node` or what lies over it: it has looked at the chain once.
+  private func requireNoJob(over node: BlockNode) throws(BlockError) {
+    try requireNoJob(on: node)
+    for overlay in overlays(of: node) { try requireNoJob(over: overlay) }
+  }
+
+  private static func cannotChange(_ option: String) -> BlockError {
+    BlockError(.unsupported, "Cannot change the option '\(option)'")
+  }
+}
