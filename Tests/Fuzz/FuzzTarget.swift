@@ -20,6 +20,8 @@ enum FuzzTarget: String, CaseIterable {
   case json
   /// A stream is cut into messages, and these read as commands.
   case framing
+  /// A text is read as a node of the command line.
+  case options
 
   /// Takes one input.
   func take(_ bytes: [UInt8]) {
@@ -32,6 +34,7 @@ enum FuzzTarget: String, CaseIterable {
     case .compressed: compressed(bytes)
     case .json: json(bytes)
     case .framing: framing(bytes)
+    case .options: options(bytes)
     }
   }
 
@@ -46,8 +49,15 @@ enum FuzzTarget: String, CaseIterable {
       ]
     case .json: FuzzTarget.texts.map { Array($0.utf8) }
     case .framing: FuzzTarget.texts.map { [3] + Array("\($0)\n{\"execute\": \"quit\"}".utf8) }
+    case .options: FuzzTarget.nodes.map { Array($0.utf8) }
     }
   }
+
+  private static let nodes = [
+    "qcow2,node-name=n,file.driver=file,file.filename=/a,,b,backing=,cache.direct=on",
+    "driver=qcow2,file.filename=x,cache-size=0x10,backing.driver=raw,backing.file=m,a.0.b=1,a.1=",
+    #"{"driver": "raw", "file": {"driver": "file", "filename": "/x"}, "read-only": true}"#,
+  ]
 
   private static let texts = [
     #"{"execute": "block-commit", "arguments": {"device": "d", "speed": 5}, "id": [null, -0.5]}"#,
@@ -101,6 +111,16 @@ enum FuzzTarget: String, CaseIterable {
       precondition(again == value, "a value survives writing")
     } catch {
       precondition(error != .refused, "json-c takes what the scanner takes")
+    }
+  }
+
+  /// What is understood means the same as JSON.
+  private func options(_ bytes: [UInt8]) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    for node in [try? BlockdevOptions(text: text), try? BlockdevOptions(imageOptions: text)] {
+      guard let node else { continue }
+      let again = try? BlockdevOptions(wire: node.wire, at: .arguments)
+      precondition(again == node, "options survive writing")
     }
   }
 
