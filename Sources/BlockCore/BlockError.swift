@@ -47,6 +47,8 @@ package struct BlockError: Error, Hashable, Sendable {
   package var offset: Int?
   /// The node of this daemon that stands in the way, where one does.
   package var node: String?
+  /// The job of this daemon that stands in the way, where one does.
+  package var job: String?
 
   /// An error with all that is known about it.
   package init(

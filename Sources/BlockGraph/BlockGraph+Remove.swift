@@ -10,7 +10,7 @@ extension BlockGraph {
     try await edits.run { () async throws(BlockError) in
       guard let entry = entries[name] else { throw BlockGraph.unknown(name) }
       if let holder = holders(of: entry.node).first {
-        throw BlockError(.busy, "Node '\(name)' is busy: \(holder.user.reason)")
+        throw holder.user.busy(name)
       }
       guard entry.isOwnedByClient else {
         throw BlockError(.busy, "Node \(name) is not owned by the monitor")

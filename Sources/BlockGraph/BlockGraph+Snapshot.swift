@@ -30,7 +30,7 @@ extension BlockGraph {
   package func checkSnapshot(of node: BlockNode) throws(BlockError) {
     guard entries[node.name]?.node === node else { throw BlockGraph.unknown(node.name) }
     if let holder = holders(of: node).first {
-      throw BlockError(.busy, "Node '\(node.name)' is busy: \(holder.user.reason)")
+      throw holder.user.busy(node.name)
     }
   }
 

@@ -128,7 +128,7 @@ package final class BlockGraph {
   package func requireNoJob(on node: BlockNode) throws(BlockError) {
     for holder in entries[node.name]?.holders ?? [] {
       if case .job = holder.user {
-        throw BlockError(.busy, "Node '\(node.name)' is busy: \(holder.user.reason)")
+        throw holder.user.busy(node.name)
       }
     }
   }

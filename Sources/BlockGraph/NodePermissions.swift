@@ -36,6 +36,13 @@ package enum NodeUser: Hashable, Sendable {
     }
   }
 
+  /// The error of a request for `node` that this user stands in the way of.
+  func busy(_ node: String) -> BlockError {
+    var error = BlockError(.busy, "Node '\(node)' is busy: \(reason)")
+    if case .job(let id, _) = self { error.job = id }
+    return error
+  }
+
   /// Who it is, as a user of node `used`.
   func description(using used: String) -> String {
     switch self {
@@ -69,7 +76,7 @@ struct NodeHolder: Hashable, Sendable {
     let given = permissions.clash(with: newcomer.permissions)
     guard !wanted.isEmpty || !given.isEmpty else { return }
     if case .job = user {
-      throw BlockError(.busy, "Node '\(node)' is busy: \(user.reason)")
+      throw user.busy(node)
     }
     let (first, second) = wanted.isEmpty ? (self, newcomer) : (newcomer, self)
     let names = (wanted.isEmpty ? given : wanted).members.map(\.name).joined(separator: ", ")

@@ -17,5 +17,6 @@ extension QMPErrorDetail {
     offset = error.offset
     errno = error.errno.map(Int.init)
     node = error.node
+    job = error.job
   }
 }

@@ -12,7 +12,9 @@ package enum JobID {
 
   /// The error of an id that another job has.
   package static func inUse(_ id: String) -> BlockError {
-    BlockError(.invalidArgument, "Job ID '\(id)' already in use")
+    var error = BlockError(.invalidArgument, "Job ID '\(id)' already in use")
+    error.job = id
+    return error
   }
 
   private static func isLetter(_ byte: UInt8) -> Bool {

@@ -7,6 +7,7 @@ package struct QMPErrorDetail: WireRecord, Hashable {
   package var offset: Int?
   package var errno: Int?
   package var node: String?
+  package var job: String?
 
   package init() {}
 
@@ -16,6 +17,7 @@ package struct QMPErrorDetail: WireRecord, Hashable {
     .optional("offset", \.offset, "The byte in the file, or on the guest's disk without a file"),
     .optional("errno", \.errno, "The system's error number"),
     .optional("node", \.node, "The daemon's own node that stands in the way, if one does"),
+    .optional("job", \.job, "The daemon's own job that stands in the way, if one does"),
   ]
 }
 
