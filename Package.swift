@@ -64,7 +64,7 @@ let package = Package(
     // Layer 2: threads, bytes, JSON.
     library("BlockRuntime", ["BlockCore", "CLinux"]),
     library("BlockIO", ["BlockCore", "CLinux"]),
-    library("JSONValue", ["CJSON"]),
+    library("JSONValue", ["BlockCore", "CJSON"]),
 
     // Layer 3: sockets, formats, messages.
     library("SocketIO", ["BlockCore", "BlockRuntime", "CLinux"]),
@@ -73,7 +73,7 @@ let package = Package(
 
     // Layer 4: the graph; the client's side of the wire.
     library("BlockGraph", ["BlockCore", "BlockRuntime", "BlockIO", "ImageFormats"]),
-    library("QMPClient", ["QMP", "JSONValue", "CLinux"]),
+    library("QMPClient", ["QMP", "JSONValue", "BlockCore", "CLinux"]),
 
     // Layer 5: jobs.
     library("BlockJobs", ["BlockCore", "BlockRuntime", "BlockIO", "ImageFormats", "BlockGraph"]),
@@ -93,7 +93,7 @@ let package = Package(
         "BlockDaemon", "BlockCore", "BlockRuntime", "QMP", "QMPClient", "JSONValue", argumentParser,
         logging,
       ]),
-    program("qblockctl", ["QMPClient", "QMP", "JSONValue", argumentParser]),
+    program("qblockctl", ["QMPClient", "QMP", "JSONValue", "BlockCore", argumentParser]),
     program("qblock-bench", ["QMPClient", "JSONValue", argumentParser]),
 
     // Tests.
@@ -148,7 +148,7 @@ let package = Package(
     tests(
       "BlockJobsTests",
       ["BlockJobs", "BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
-    tests("DaemonTests", ["QMPClient", "QMP", "JSONValue"], exclude: ["Scripts"]),
+    tests("DaemonTests", ["QMPClient", "QMP", "JSONValue", "BlockCore"], exclude: ["Scripts"]),
     tests("InteropTests", ["QMPClient", "QMP", "JSONValue"]),
     tests("SimulationTests", ["CrashSimulation", "ImageFormats", "BlockCore"]),
     tests("TidyTests", []),

@@ -131,7 +131,7 @@ package final class Daemon {
       await services.jobs.cancelAll()
       let failure = await services.graph.closeAll()
       await server.finishSessions(patience: Daemon.farewell)
-      if let failure { log.error("\(failure)") }
+      if let failure { log.error("\(String(describing: failure).printable)") }
       pidFile?.remove()
       exit(failure == nil ? 0 : 1)
     }

@@ -10,7 +10,7 @@ extension BlockGraph {
     guard error.code == .locked, let file = error.file else { return error }
     let gate = gate
     let identity = await lanes.perform(on: BlockGraph.openings) { () throws(BlockError) in
-      try gate.identity(of: file)
+      try gate.identity(of: try FileName(file))
     }
     guard case .success(let identity) = identity,
       let holder = holder(of: identity, besides: [own, own?.file].compactMap { $0 })

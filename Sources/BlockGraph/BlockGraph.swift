@@ -76,7 +76,8 @@ package final class BlockGraph {
       let overlay = index > 0 ? chain.nodes[index - 1] : nil
       let stored = overlay.flatMap { entries[$0.name]?.backingName }
       let resolved = overlay.map { OpenGate.join(fileName, to: $0.fileName) } ?? fileName
-      guard
+      // What is shown for a name that is not text could be another file's name.
+      guard node.hasTextName,
         fileName == node.fileName || fileName == stored
           || PathSpelling(resolved) == PathSpelling(node.fileName)
       else { continue }

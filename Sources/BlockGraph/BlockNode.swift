@@ -25,6 +25,8 @@ package final class BlockNode: Sendable {
   package let image: any ImageDriver
   /// The name of the file, as its user gave it or as the chain's opening resolved it.
   package let fileName: String
+  /// The same byte for byte; it is not always text.
+  package let path: [UInt8]
   /// The device that holds the bytes: which lanes its work competes for.
   package let device: DeviceKey
   /// Closed by graph edits while they change what is around the node.
@@ -42,16 +44,18 @@ package final class BlockNode: Sendable {
     var options: NodeOptions
   }
 
-  /// A node over an open image. A format node's `file` is the node whose storage the image uses.
+  /// A node over an open image. A format node's `file` is the node whose storage the image uses;
+  /// `path` is nil where `fileName` is the name itself.
   package init(
     name: String, driverName: String, image: any ImageDriver, file: BlockNode? = nil,
-    fileName: String, device: DeviceKey, options: NodeOptions = NodeOptions()
+    fileName: String, path: [UInt8]? = nil, device: DeviceKey, options: NodeOptions = NodeOptions()
   ) {
     self.name = name
     self.driverName = driverName
     self.image = image
     self.file = file
     self.fileName = fileName
+    self.path = path ?? Array(fileName.utf8)
     self.device = device
     state = Mutex(State(options: options))
   }

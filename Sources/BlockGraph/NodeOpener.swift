@@ -64,7 +64,7 @@ struct NodeOpener {
     switch specification.driver {
     case .file(let file):
       let node = try openFile(
-        file.fileName, .client, settings, above: above, name: name, kind: file.kind,
+        try FileName(file.fileName), .client, settings, above: above, name: name, kind: file.kind,
         options: specification.options, isTop: isTop)
       // A file that no format uses yet holds nobody off.
       if isTop { try node.setAccess(.unused) }
@@ -121,16 +121,17 @@ struct NodeOpener {
 
   /// Opens a host file or device as a protocol node. `kind` nil: whatever it is.
   private mutating func openFile(
-    _ fileName: String, _ origin: OpenGate.Origin, _ settings: AccessSettings,
+    _ path: FileName, _ origin: OpenGate.Origin, _ settings: AccessSettings,
     above: [FileIdentity], name: String, kind: FileSpecification.Kind?,
     options: NodeOptions = NodeOptions(discard: .unmap), isTop: Bool = false
   ) throws(BlockError) -> BlockNode {
+    let fileName = path.string
     let storage: HostFile
     do {
-      storage = try gate.open(fileName, origin, settings.fileOptions)
+      storage = try gate.open(path, origin, settings.fileOptions)
     } catch {
       // An image that is its own backing file shuts itself out; say what is the matter.
-      if error.code == .locked, let same = try? gate.identity(of: fileName), above.contains(same) {
+      if error.code == .locked, let same = try? gate.identity(of: path), above.contains(same) {
         throw NodeOpener.loop(fileName)
       }
       throw error
@@ -150,7 +151,7 @@ struct NodeOpener {
       let node = BlockNode(
         name: name, driverName: driver.rawValue,
         image: try RawImage.open(on: storage, readOnly: traits.isReadOnly), fileName: fileName,
-        device: DeviceKey(storage.identity.device), options: options)
+        path: path.bytes, device: DeviceKey(storage.identity.device), options: options)
       var entry = GraphEntry(
         node: node, isOwnedByClient: isTop, origin: origin, settings: found)
       entry.isDeclaredReadOnly = isTop && settings.isReadOnly
@@ -174,7 +175,7 @@ struct NodeOpener {
       on: file.image.dataStorage, readOnly: settings.isReadOnly, budget: budget)
     let node = BlockNode(
       name: name, driverName: format.format.rawValue, image: image, file: file,
-      fileName: file.fileName, device: file.device, options: options)
+      fileName: file.fileName, path: file.path, device: file.device, options: options)
     var entry = GraphEntry(
       node: node, isOwnedByClient: isTop, origin: origin, settings: settings)
     entry.backingName = image.backingLink?.name
@@ -223,7 +224,8 @@ struct NodeOpener {
     _ link: BackingLink, of overlay: BlockNode, _ settings: AccessSettings,
     above: [FileIdentity], under parent: FormatSpecification
   ) throws(BlockError) -> BlockNode {
-    let path = try OpenGate.path(ofBacking: link.name, namedBy: overlay.fileName)
+    let path = try OpenGate.path(
+      ofBacking: link.bytes, namedBy: try FileName(bytes: overlay.path))
     let format: FormatSpecification.Format
     if link.format == nil, let declared = parent.backingFormat {
       format = declared
@@ -253,16 +255,16 @@ struct NodeOpener {
     guard let name = link.format else {
       throw BlockError(
         .invalidImage,
-        "Image '\(image)' names its backing file '\(link.name)' without a format; give the format "
-          + "with backing (or --backing-format), or write it into the image with "
-          + "'qemu-img rebase -u -F FORMAT'",
+        "Image '\(image.printable)' names its backing file '\(link.name.printable)' without "
+          + "a format; give the format with backing (or --backing-format), or write it into the "
+          + "image with 'qemu-img rebase -u -F FORMAT'",
         file: image)
     }
     guard let format = FormatSpecification.Format(rawValue: name) else {
       throw BlockError(
         .unsupported,
-        "Image '\(image)' says that its backing file has the format '\(name)', "
-          + "which is not supported", file: image)
+        "Image '\(image.printable)' says that its backing file has the format "
+          + "'\(name.printable)', which is not supported", file: image)
     }
     return format
   }
@@ -275,7 +277,8 @@ struct NodeOpener {
   }
   private static func loop(_ fileName: String) -> BlockError {
     BlockError(
-      .invalidImage, "Backing file '\(fileName)' creates an infinite loop", file: fileName)
+      .invalidImage, "Backing file '\(fileName.printable)' creates an infinite loop", file: fileName
+    )
   }
   private static func tooDeep(_ fileName: String) -> BlockError {
     BlockError(
@@ -292,7 +295,8 @@ extension FormatSpecification {
     case .raw: try RawImage.open(on: storage, readOnly: readOnly)
     case .qcow2:
       try Qcow2Image.open(
-        on: storage, readOnly: readOnly, dropBitmaps: dropBitmaps, cache: cache, budget: budget)
+        on: storage, readOnly: readOnly, dropBitmaps: dropBitmaps,
+        cache: cache, budget: budget)
     }
   }
 }

@@ -105,18 +105,21 @@ package struct FormatSpecification: Hashable, Sendable {
   package var backingFormat: Format?
   /// Open an image with persistent bitmaps for writing, and so lose them.
   package var dropBitmaps: Bool
+  /// Open, for reading only, also an image that only a repair can make whole.
+  package var isForCheck: Bool
   /// The most memory for the image's tables.
   package var cache: CacheSizes
 
   package init(
     _ format: Format, file: Child, backing: Backing = .fromHeader, backingFormat: Format? = nil,
-    dropBitmaps: Bool = false, cache: CacheSizes = CacheSizes()
+    dropBitmaps: Bool = false, isForCheck: Bool = false, cache: CacheSizes = CacheSizes()
   ) {
     self.format = format
     self.file = file
     self.backing = backing
     self.backingFormat = backingFormat
     self.dropBitmaps = dropBitmaps
+    self.isForCheck = isForCheck
     self.cache = cache
   }
 }

@@ -29,12 +29,16 @@ struct PathSpelling: Hashable, Sendable {
 extension BlockNode {
   /// The absolute name of the node's file without `.`, `..` and doubled slashes, as it may be
   /// stored where others read it; the name as it is, where a symbolic link on the way makes the
-  /// plain one another file. Lane.
-  package func plainFileName(_ gate: OpenGate) -> String {
+  /// plain one another file, or where it is not text. Lane.
+  package func plainPath(_ gate: OpenGate) -> [UInt8] {
     let spelling = PathSpelling(fileName)
-    guard spelling.isAbsolute, let file = bottomFile,
-      let found = try? gate.identity(of: spelling.text), found == file.identity
-    else { return fileName }
-    return spelling.text
+    guard hasTextName, spelling.isAbsolute, let file = bottomFile,
+      let plain = try? FileName(spelling.text), let found = try? gate.identity(of: plain),
+      found == file.identity
+    else { return path }
+    return plain.bytes
   }
+
+  /// Whether the file's name is text, so that a client can say it.
+  var hasTextName: Bool { path.elementsEqual(fileName.utf8) }
 }

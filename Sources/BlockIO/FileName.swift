@@ -15,7 +15,7 @@ package struct FileName: Hashable, Sendable {
     }
     guard !bytes.contains(0) else {
       throw BlockError(
-        .invalidArgument, "The file name '\(FileName.printable(bytes))' contains a NUL")
+        .invalidArgument, "The file name '\(PrintableText.of(bytes))' contains a NUL")
     }
     self.bytes = bytes
   }
@@ -25,8 +25,11 @@ package struct FileName: Hashable, Sendable {
     try self.init(bytes: Array(text.utf8))
   }
 
-  /// The name for people: control characters and bytes that are not UTF-8 stand as `\xNN`.
-  package var text: String { FileName.printable(bytes) }
+  /// The name for people: what is unprintable and bytes that are not UTF-8 stand as `\xNN`.
+  package var text: String { PrintableText.of(bytes) }
+
+  /// The name for programs, which read text only: as it is where it is UTF-8, else as for people.
+  package var string: String { String(validating: bytes, as: UTF8.self) ?? text }
 
   /// The directory that the name stands in.
   var directory: FileName {
@@ -42,21 +45,6 @@ package struct FileName: Hashable, Sendable {
   }
 
   private init(known bytes: [UInt8]) { self.bytes = bytes }
-
-  /// `bytes` as text that can do no harm on a terminal or in a log.
-  static func printable(_ bytes: [UInt8]) -> String {
-    let isUTF8 = String(validating: bytes, as: UTF8.self) != nil
-    var text: [UInt8] = []
-    for byte in bytes {
-      if byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !isUTF8) {
-        let digits = String(byte, radix: 16)
-        text += Array("\\x".utf8) + Array((digits.count == 1 ? "0" + digits : digits).utf8)
-      } else {
-        text.append(byte)
-      }
-    }
-    return String(decoding: text, as: UTF8.self)
-  }
 
   /// Calls `body` with the name as C wants it.
   func withCString<R, E: Error>(_ body: (UnsafePointer<CChar>) throws(E) -> R) throws(E) -> R {

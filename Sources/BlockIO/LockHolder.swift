@@ -30,7 +30,7 @@ package struct LockHolder: Hashable, Sendable, CustomStringConvertible {
       }
       guard holds else { return nil }
       let program = (contents("/proc/\(pid)/comm") ?? []).prefix { $0 != UInt8(ascii: "\n") }
-      return LockHolder(pid: Int32(pid), program: FileName.printable(Array(program)))
+      return LockHolder(pid: Int32(pid), program: PrintableText.of(Array(program)))
     }
   }
 

@@ -106,14 +106,24 @@ extension ImageDriver {
 ///
 /// Isolation: value.
 package struct BackingLink: Hashable, Sendable {
-  /// The name as it stands in the header: relative to the overlay's directory or absolute.
-  package var name: String
+  /// The name as it stands in the header: relative to the overlay's directory or absolute, and not
+  /// always text.
+  package var bytes: [UInt8]
   /// The declared format. Without one the chain is refused: nothing is probed.
   package var format: String?
 
-  package init(name: String, format: String?) {
-    self.name = name
+  package init(bytes: [UInt8], format: String?) {
+    self.bytes = bytes
     self.format = format
+  }
+
+  package init(name: String, format: String?) {
+    self.init(bytes: Array(name.utf8), format: format)
+  }
+
+  /// The name for programs: as it is where it is UTF-8, else with `\xNN` for what is not.
+  package var name: String {
+    String(validating: bytes, as: UTF8.self) ?? PrintableText.of(bytes)
   }
 }
 

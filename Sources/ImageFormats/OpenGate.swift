@@ -44,17 +44,23 @@ package struct OpenGate: Sendable {
   /// Opens the file `name`, by its absolute path where there are roots. Throws what `HostFile.open`
   /// throws, and `permission` for a name outside the roots or a file that may not be written.
   package func open(
-    _ name: String, _ origin: Origin, _ options: HostFileOptions
+    _ name: FileName, _ origin: Origin, _ options: HostFileOptions
   ) throws(BlockError) -> HostFile {
     guard options.isReadOnly || allowsWriting(origin) else {
       throw BlockError(
-        .permission, "Only files that a client named may be opened for writing", file: name)
+        .permission, "Only files that a client named may be opened for writing", file: name.string)
     }
-    if origin == .client, let set = try DescriptorSets.id(named: name) {
+    if origin == .client, let set = try DescriptorSets.id(named: name.string) {
       return try HostFile.open(set: set, of: descriptors, options)
     }
-    let file = try FileName(name)
-    return try HostFile.open(file, beneath: try root(for: file), options)
+    return try HostFile.open(name, beneath: try root(for: name), options)
+  }
+
+  /// The same for a name in text, as clients give it.
+  package func open(
+    _ name: String, _ origin: Origin, _ options: HostFileOptions
+  ) throws(BlockError) -> HostFile {
+    try open(try FileName(name), origin, options)
   }
 
   /// Opens the file `name`, which a client named, for writing, and makes an empty one where there
@@ -70,39 +76,41 @@ package struct OpenGate: Sendable {
   }
 
   /// Which file `name` stands for; what the roots do not let through has no answer but an error.
-  package func identity(of name: String) throws(BlockError) -> FileIdentity {
-    if let set = try DescriptorSets.id(named: name) { return try descriptors.identity(of: set) }
-    let file = try FileName(name)
-    _ = try root(for: file)
-    return try HostFile.identity(of: file)
+  package func identity(of name: FileName) throws(BlockError) -> FileIdentity {
+    if let set = try DescriptorSets.id(named: name.string) {
+      return try descriptors.identity(of: set)
+    }
+    _ = try root(for: name)
+    return try HostFile.identity(of: name)
   }
 
   /// The path of the backing file that `image`, itself a path, names as `name`: relative names
-  /// start at the image's directory. Throws `permission` for what is no plain path.
+  /// start at the image's directory. Any bytes are a name, UTF-8 or not, but those that a person
+  /// could not see. Throws `permission` for what is no plain path.
   package static func path(
-    ofBacking name: String, namedBy image: String
-  ) throws(BlockError) -> String {
-    let bytes = Array(name.utf8)
-    let shown = printable(name)
+    ofBacking name: [UInt8], namedBy image: FileName
+  ) throws(BlockError) -> FileName {
+    let shown = PrintableText.of(name)
     func refused(_ why: String) -> BlockError {
       BlockError(
-        .permission, "Image '\(printable(image))' names its backing file '\(shown)': \(why)",
-        file: image)
+        .permission, "Image '\(image.text)' names its backing file '\(shown)': \(why)",
+        file: image.string)
     }
-    guard !bytes.isEmpty else { throw refused("an empty name") }
-    // What stands for bytes that are no text would otherwise name another file.
-    guard !name.unicodeScalars.contains("\u{FFFD}") else {
-      throw refused("a name with bytes that are not UTF-8")
+    guard !name.isEmpty else { throw refused("an empty name") }
+    if let bad = name.first(where: { $0 < 0x20 || $0 == 0x7f }) {
+      throw refused("a name with the control byte \(PrintableText.escaped(bad))")
     }
-    if let bad = bytes.first(where: { $0 < 0x20 || $0 == 0x7f }) {
-      throw refused("a name with the control byte \(escaped(bad))")
+    guard !name.starts(with: Array("json:".utf8)) else {
+      throw refused("a 'json:' name is not a plain path")
     }
-    guard !name.hasPrefix("json:") else { throw refused("a 'json:' name is not a plain path") }
-    let stop = bytes.firstIndex { $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") }
-    if let stop, bytes[stop] == UInt8(ascii: ":") {
+    let (colon, slash) = (UInt8(ascii: ":"), UInt8(ascii: "/"))
+    if let stop = name.first(where: { $0 == colon || $0 == slash }), stop == colon {
       throw refused("a protocol is not a plain path; a file of that name is './\(shown)'")
     }
-    return join(name, to: image)
+    guard name.first != slash, let last = image.bytes.lastIndex(of: slash) else {
+      return try FileName(bytes: name)
+    }
+    return try FileName(bytes: image.bytes[...last] + name)
   }
 
   /// `name` as seen from the directory of the file `image`; an absolute one stays as it is.
@@ -124,18 +132,5 @@ package struct OpenGate: Sendable {
         .permission, "'\(file.text)' is not inside an image root", file: file.text)
     }
     return root
-  }
-
-  private static func escaped(_ byte: UInt8) -> String {
-    let digits = String(byte, radix: 16)
-    return "\\x" + (digits.count == 1 ? "0" : "") + digits
-  }
-
-  /// `text` with its control bytes escaped, for errors.
-  private static func printable(_ text: String) -> String {
-    text.utf8.contains { $0 < 0x20 || $0 == 0x7f }
-      ? text.unicodeScalars.map {
-        $0.value < 0x20 || $0.value == 0x7f ? escaped(UInt8($0.value)) : String($0)
-      }.joined() : text
   }
 }

@@ -1,3 +1,5 @@
+import BlockCore
+
 extension JSONValue {
   /// The value as UTF-8 text on one line, in QEMU's spacing: `{"a": 1, "b": [1, 2]}`.
   package var utf8: [UInt8] {
@@ -36,26 +38,49 @@ extension JSONValue {
     }
   }
 
-  /// Appends `value` in quotes, with the escapes that RFC 8259 demands and no others.
+  /// Appends `value` in quotes, with the escapes that RFC 8259 demands, and those that keep what a
+  /// terminal would obey or turn round from whoever looks at the text.
   private static func appendQuoted(_ value: String, to text: inout [UInt8]) {
     text.append(UInt8(ascii: "\""))
-    for byte in value.utf8 {
+    // All of those but DEL begin with one of three bytes.
+    if value.utf8.contains(where: { $0 == 0x7f || $0 == 0xc2 || $0 == 0xd8 || $0 == 0xe2 }) {
+      for scalar in value.unicodeScalars {
+        if scalar.isUnprintable {
+          appendEscape(scalar.value, to: &text)
+        } else {
+          appendBytes(String(scalar).utf8, to: &text)
+        }
+      }
+    } else {
+      appendBytes(value.utf8, to: &text)
+    }
+    text.append(UInt8(ascii: "\""))
+  }
+
+  private static func appendBytes(_ bytes: some Sequence<UInt8>, to text: inout [UInt8]) {
+    for byte in bytes {
       switch byte {
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):
         text.append(UInt8(ascii: "\\"))
         text.append(byte)
-      case UInt8(ascii: "\n"): text.append(contentsOf: "\\n".utf8)
-      case UInt8(ascii: "\r"): text.append(contentsOf: "\\r".utf8)
-      case UInt8(ascii: "\t"): text.append(contentsOf: "\\t".utf8)
-      case 0..<0x20:
-        let digits = Array("0123456789abcdef".utf8)
-        text.append(contentsOf: "\\u00".utf8)
-        text.append(digits[Int(byte >> 4)])
-        text.append(digits[Int(byte & 15)])
+      case 0..<0x20: appendEscape(UInt32(byte), to: &text)
       default: text.append(byte)
       }
     }
-    text.append(UInt8(ascii: "\""))
+  }
+
+  /// Appends the escape for a character of the basic plane.
+  private static func appendEscape(_ value: UInt32, to text: inout [UInt8]) {
+    text.append(UInt8(ascii: "\\"))
+    switch value {
+    case 0x0a: text.append(UInt8(ascii: "n"))
+    case 0x0d: text.append(UInt8(ascii: "r"))
+    case 0x09: text.append(UInt8(ascii: "t"))
+    default:
+      let digits = Array("0123456789abcdef".utf8)
+      text.append(UInt8(ascii: "u"))
+      for shift in [12, 8, 4, 0] as [UInt32] { text.append(digits[Int(value >> shift & 15)]) }
+    }
   }
 }
 

@@ -112,11 +112,13 @@ struct ImageFile {
     options = given.renamed(absolutePath)
   }
 
-  /// The same image without what lies below it, for a look at its metadata.
-  var alone: ImageFile {
+  /// The same image without what lies below it, for a look at its metadata; `forCheck` also one
+  /// that only a repair can make whole.
+  func alone(forCheck isForCheck: Bool = false) -> ImageFile {
     guard case .qcow2(var qcow2) = options.driver else { return self }
     var image = self
     qcow2.backing = .some(.none)
+    qcow2.isForCheck = isForCheck
     image.options.driver = .qcow2(qcow2)
     return image
   }

@@ -1,3 +1,5 @@
+import BlockCore
+
 /// Rows whose columns stand under each other.
 ///
 /// Isolation: value.
@@ -7,8 +9,8 @@ struct Table {
   /// A table whose columns are called `titles`.
   init(_ titles: String...) { rows = [titles] }
 
-  /// Adds a row with one cell for each column.
-  mutating func add(_ cells: String...) { rows.append(cells) }
+  /// Adds a row with one cell for each column; what no cell can show is escaped.
+  mutating func add(_ cells: String...) { rows.append(cells.map(\.printable)) }
 
   /// The table; two spaces between the columns, none at the ends of lines.
   var text: String {

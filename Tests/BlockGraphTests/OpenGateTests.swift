@@ -12,10 +12,9 @@ import Testing
       ("json:{\"driver\":\"null-co\"}", "'json:' name"), ("nbd://host/x", "a protocol"),
       ("file:x", "a protocol"), ("", "an empty name"), ("a\0b", #"control byte \x00"#),
       ("a\u{1B}[2Jb", #"control byte \x1b"#), ("a\nb", #"'a\x0ab'"#), ("a\u{7F}", #"\x7f"#),
-      (String(decoding: [0xFF, 0xFE, 0x61] as [UInt8], as: UTF8.self), "not UTF-8"),
     ] {
       let error = #expect(throws: BlockError.self) {
-        try OpenGate.path(ofBacking: name, namedBy: "/d/top")
+        try OpenGate.path(ofBacking: Array(name.utf8), namedBy: try FileName("/d/top"))
       }
       #expect(error?.message.contains(part) == true, "\(error?.message ?? "")")
       #expect(error?.message.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } == true)
@@ -30,7 +29,30 @@ import Testing
       ("base", "/d/\u{301}top", "/d/base"), ("/\u{301}x", "/d/top", "/\u{301}x"),
     ])
   func paths(name: String, image: String, path: String) throws {
-    #expect(try OpenGate.path(ofBacking: name, namedBy: image) == path)
+    #expect(
+      try OpenGate.path(ofBacking: Array(name.utf8), namedBy: try FileName(image)).bytes
+        == Array(path.utf8))
+  }
+
+  @Test("a name that is not UTF-8 is a name like any other, and is shown escaped")
+  func otherBytes() throws {
+    let image = try FileName(bytes: Array("/d/".utf8) + [0xfe, 0x2f, 0x74])
+    let path = try OpenGate.path(ofBacking: [0xff, 0x61], namedBy: image)
+    #expect(path.bytes == Array("/d/".utf8) + [0xfe, 0x2f, 0xff, 0x61])
+    #expect(path.text == #"/d/\xfe/\xffa"#)
+    #expect(path.string == path.text)
+  }
+
+  @Test("a name that would be shown in another order, or move the cursor, is shown escaped")
+  func unprintable() throws {
+    let name = "a\u{202e}gpj.\u{9b}2Jexe"
+    let path = try OpenGate.path(ofBacking: Array(name.utf8), namedBy: try FileName("/top"))
+    #expect(path.text == #"/a\xe2\x80\xaegpj.\xc2\x9b2Jexe"#)
+    #expect(path.string == "/" + name)
+    let error = #expect(throws: BlockError.self) {
+      try OpenGate.path(ofBacking: Array("json:\(name)".utf8), namedBy: try FileName("/top"))
+    }
+    #expect(error?.message.unicodeScalars.contains(where: \.isUnprintable) == false)
   }
 
   @Test("roots bind every name, wherever a link or a '..' leads")

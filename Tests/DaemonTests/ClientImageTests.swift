@@ -1,3 +1,4 @@
+import BlockCore
 import TestSupport
 import Testing
 
@@ -33,6 +34,30 @@ struct ClientImageTests {
     if kind == "written" { try stage.write("made", "write -P 5 1M 1M", "write -P 6 4M 64k") }
     let theirs = try stage.img("map", "--output", form, "made")
     #expect(try stage.done("map", "--output", form, "made") == theirs.output)
+  }
+
+  @Test("no name that an image gives moves the cursor or turns text round")
+  func names() throws {
+    let stage = try ClientStage()
+    let name = "a\u{9b}2J\u{202e}b"
+    _ = try stage.img("create", "-q", "-f", "qcow2", name, "1M")
+    _ = try stage.img("create", "-q", "-f", "qcow2", "-b", "./\(name)", "-F", "qcow2", "top", "1M")
+    _ = try stage.img("snapshot", "-c", "s\u{1b}[2J\u{2066}", "top")
+    let shown = #"a\xc2\x9b2J\xe2\x80\xaeb"#
+    let info = try stage.done("info", "top")
+    #expect(info.contains("backing file: ./\(shown)"))
+    #expect(info.contains(#"internal snapshots: s\x1b[2J\xe2\x81\xa6"#))
+    _ = try stage.img("rebase", "-u", "-b", "./\(name)/x", "-F", "qcow2", "top")
+    let refusal = try stage.ctl("info", "--backing-chain", "top")
+    #expect(refusal.errors.contains(shown))
+    try stage.done("open", "--name", "n", name)
+    let others =
+      try [stage.done("nodes"), stage.done("nodes", "--json"), stage.done("map", "-U", name)]
+    for text in others + [info, refusal.errors, refusal.output] {
+      let lines = text.replacing("\n", with: "")
+      #expect(lines.printable == lines)
+    }
+    #expect(others[0].contains(shown))
   }
 
   @Test("map refuses a table of compressed clusters as qemu-img does")

@@ -63,6 +63,14 @@ func writesText() {
       + #""u": 18446744073709551615}"#)
 }
 
+@Test("What a terminal would obey or turn round is escaped, and means the same")
+func escapesUnprintable() throws {
+  let name = "a\u{7f}\u{9b}2J\u{202e}é\u{61c}\u{2028}\u{1b}\n👍"
+  let text = JSONValue.string(name).description
+  #expect(text == #""a\u007f\u009b2J\u202eé\u061c\u2028\u001b\n👍""#)
+  #expect(try JSONValue.parse(Array(text.utf8)) == .string(name))
+}
+
 @Test("Accessors give a value only for its own type")
 func accessors() {
   let value: JSONValue = ["n": 7, "s": "x", "b": true, "l": [1, 2]]

@@ -119,7 +119,8 @@ extension DaemonServices {
     guard let name else { return }
     do throws(BlockError) {
       for overlay in overlays {
-        _ = try OpenGate.path(ofBacking: name, namedBy: overlay.fileName)
+        _ = try OpenGate.path(
+          ofBacking: Array(name.utf8), namedBy: try FileName(bytes: overlay.path))
       }
     } catch {
       throw QMPError(error)

@@ -97,7 +97,7 @@ extension DaemonServices {
     let made = await LanePool.shared.perform(on: node.device) { () throws(BlockError) in
       var options = Qcow2CreateOptions(size: node.virtualSize)
       options.backing = BackingLink(
-        name: absolutePath(node.plainFileName(gate)), format: node.image.format)
+        bytes: absolutePath(node.plainPath(gate)), format: node.image.format)
       let target = try gate.create(file)
       do throws(BlockError) {
         try Qcow2Create.create(options, on: target)
@@ -128,9 +128,9 @@ extension DaemonServices {
 }
 
 /// `path` from the root on.
-private func absolutePath(_ path: String) -> String {
-  guard !path.hasPrefix("/") else { return path }
+private func absolutePath(_ path: [UInt8]) -> [UInt8] {
+  guard path.first != UInt8(ascii: "/") else { return path }
   guard let directory = unsafe getcwd(nil, 0) else { return path }
   defer { unsafe free(directory) }
-  return "\(unsafe String(cString: directory))/\(path)"
+  return Array("\(unsafe String(cString: directory))/".utf8) + path
 }

@@ -38,6 +38,7 @@ extension FormatSpecification {
     self.init(
       .qcow2, file: Child(options.file), backing: backing,
       backingFormat: options.backingFormat?.engine, dropBitmaps: options.dropBitmaps,
+      isForCheck: options.isForCheck,
       cache: CacheSizes(
         total: options.cacheSize, l2: options.l2CacheSize, refcount: options.refcountCacheSize))
   }

@@ -81,8 +81,7 @@ package final class CommitJob: JobBody {
     canComplete = overlays.isEmpty
     emptiesTop = request.emptiesTop
     link = BackingLink(
-      name: request.backingFile ?? base.fileName,
-      format: base.image.format)
+      bytes: request.backingFile.map { Array($0.utf8) } ?? base.path, format: base.image.format)
     isLinkGiven = request.backingFile != nil
     claims = NodeClaims(graph, id: id, type: .commit)
     firstGeneration = base.writeGeneration
@@ -186,7 +185,7 @@ extension CommitJob {
 
   private func tidyLink(_ job: JobContext) async throws(BlockError) {
     let (base, gate) = (base, graph.gate)
-    link.name = try await job.perform(.read) { () throws(BlockError) in base.plainFileName(gate) }
+    link.bytes = try await job.perform(.read) { () throws(BlockError) in base.plainPath(gate) }
   }
 
   private func survey(_ job: JobContext) async throws(BlockError) -> CopyWork {

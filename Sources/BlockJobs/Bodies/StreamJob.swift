@@ -60,7 +60,8 @@ package final class StreamJob: JobBody {
     claims = NodeClaims(graph, id: id, type: .stream)
     if let base {
       link = BackingLink(
-        name: request.backingFile ?? base.fileName, format: base.image.format)
+        bytes: request.backingFile.map { Array($0.utf8) } ?? base.path,
+        format: base.image.format)
     }
     try takeClaims()
   }
@@ -100,8 +101,8 @@ package final class StreamJob: JobBody {
     try await claims.openForWriting(top)
     if let base, !isLinkGiven {
       let gate = graph.gate
-      link?.name = try await job.perform(.read) { () throws(BlockError) in
-        base.plainFileName(gate)
+      link?.bytes = try await job.perform(.read) { () throws(BlockError) in
+        base.plainPath(gate)
       }
     }
     let (top, link) = (top, link)

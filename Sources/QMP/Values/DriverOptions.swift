@@ -42,6 +42,7 @@ package struct Qcow2Options: WireRecord {
   package var backing: BackingReference?
   package var backingFormat: ImageFormat?
   package var dropBitmaps = false
+  package var isForCheck = false
   package var cacheSize: Int?
   package var l2CacheSize: Int?
   package var refcountCacheSize: Int?
@@ -65,6 +66,9 @@ package struct Qcow2Options: WireRecord {
     .defaulted(
       "x-drop-bitmaps", \.dropBitmaps,
       "Whether persistent bitmaps are freed when the image is opened for writing"),
+    .defaulted(
+      "x-for-check", \.isForCheck,
+      "Whether to open, read-only, also an image that only a repair can make whole"),
     .optional("cache-size", \.cacheSize, "The most memory for tables, in bytes").nonNegative,
     .optional(
       "l2-cache-size", \.l2CacheSize, "The most memory for L1 and L2 tables, in bytes"

@@ -1,3 +1,4 @@
+import BlockCore
 package import QMP
 
 /// What `qemu-img map` prints, from the pages of `x-node-map`.
@@ -68,7 +69,8 @@ package struct MapText {
     guard let offset = extent.offset else { throw .notInARow }
     guard !extent.zero else { return "" }
     let file = files.indices.contains(extent.depth) ? files[extent.depth] : ""
-    return Self.row(Self.hex(extent.start), Self.hex(extent.length), Self.hex(offset)) + file + "\n"
+    return Self.row(Self.hex(extent.start), Self.hex(extent.length), Self.hex(offset))
+      + file.printable + "\n"
   }
 
   /// The members of an extent as QEMU 7.2 prints them.

@@ -1,3 +1,4 @@
+import BlockCore
 import CLinux
 import Glibc
 
@@ -20,8 +21,12 @@ package enum StandardStream: Int32 {
   /// Writes all of `text`. Where nobody reads it any more there is nobody to tell, either.
   package func write(_ text: String) { _ = StandardStream.write(text, to: rawValue) }
 
-  /// Writes `text` and ends the line.
-  package func line(_ text: String) { write(text + "\n") }
+  /// Writes `text`, which may have several lines, and ends the last one. Nothing in it moves a
+  /// terminal's cursor: names come from anywhere.
+  package func line(_ text: String) { lines(text + "\n") }
+
+  /// Writes whole lines, under the same condition.
+  package func lines(_ text: String) { write(text.printable(keeping: ["\n", "\t"])) }
 
   /// Writes all of `text` to any open file. Returns whether that was possible.
   package static func write(_ text: String, to descriptor: Int32) -> Bool {

@@ -40,7 +40,7 @@ struct Check: ParsableCommand {
       let result = try check(in: session)
       if !session.isJSON {
         for finding in result.findings { StandardStream.errors.line(finding) }
-        if !quiet { StandardStream.output.write(text(of: result)) }
+        if !quiet { StandardStream.output.lines(text(of: result)) }
       }
       if result.checkErrors > 0 { throw Failure("Check failed") }
       if result.corruptions > 0 { throw ExitCode(2) }
@@ -57,7 +57,7 @@ struct Check: ParsableCommand {
     // Where it is to be repaired the job opens the file for writing itself.
     let disk = try ImageFile(
       file, image, for: sharing.forceShare ? .look(forceShare: true) : .read
-    ).alone
+    ).alone(forCheck: true)
     var run = JobRun(
       session: session, id: uniqueName("check"),
       display: ProgressDisplay(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BlockCore
 import JSONValue
 import QMP
 import QMPClient
@@ -22,14 +23,17 @@ struct Info: ParsableCommand {
     try connection.withSession { session in
       let disk = try ImageFile(file, image, for: .look(forceShare: sharing.forceShare))
       // What lies below may be missing, or in use, where only this image is asked for.
-      let told = try (backingChain ? disk : disk.alone).whileOpen(in: session) { node in
+      let told = try (backingChain ? disk : disk.alone()).whileOpen(in: session) { node in
         try layers(from: node, named: disk.path, in: session)
       }
       if session.isJSON {
         session.say(backingChain ? .array(told.map { $0.info.wire }) : told[0].info.wire)
         return
       }
-      let texts = told.map { lines(of: $0.file, $0.info).joined(separator: "\n") }
+      // A name with a newline in it would be two lines.
+      let texts = told.map { layer in
+        lines(of: layer.file, layer.info).map(\.printable).joined(separator: "\n")
+      }
       StandardStream.output.line(texts.joined(separator: "\n\n"))
     }
   }

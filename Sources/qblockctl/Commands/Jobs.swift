@@ -18,7 +18,7 @@ struct Jobs: ParsableCommand {
           job.id, job.type.rawValue, job.status.rawValue, ProgressText.line(job),
           job.error ?? "")
       }
-      StandardStream.output.write(table.text)
+      StandardStream.output.lines(table.text)
     }
   }
 }

@@ -32,7 +32,7 @@ struct Map: ParsableCommand {
   ) throws {
     let files = form == .human ? try layers(of: node, in: session, from: disk.path) : []
     var map = MapText(form, files: files)
-    StandardStream.output.write(map.head)
+    StandardStream.output.lines(map.head)
     var next: Int? = 0
     do {
       while let offset = next {
@@ -40,10 +40,10 @@ struct Map: ParsableCommand {
           NodeMapQuery {
             ($0.node, $0.offset, $0.limit) = (node, offset, 10_000)
           })
-        StandardStream.output.write(try map.lines(page.extents))
+        StandardStream.output.lines(try map.lines(page.extents))
         next = page.next
       }
-      StandardStream.output.write(try map.end())
+      StandardStream.output.lines(try map.end())
     } catch is MapText.Refusal {
       throw Failure("File contains external, encrypted or compressed clusters.")
     }

@@ -18,7 +18,7 @@ struct Nodes: ParsableCommand {
           node.nodeName, node.driver.rawValue, node.readOnly ? "ro" : "rw",
           ByteCount.text(node.image.virtualSize), node.file)
       }
-      StandardStream.output.write(table.text)
+      StandardStream.output.lines(table.text)
     }
   }
 }

@@ -22,7 +22,7 @@ struct BackingLinkChange: Hashable, Sendable {
   init(
     _ header: Qcow2Header, cluster: [UInt8], link: BackingLink?, file: String
   ) throws(BlockError) {
-    let name = Array((link?.name ?? "").utf8)
+    let name = link?.bytes ?? []
     guard name.count <= Limits.backingNameBytes else {
       throw BlockError(
         .outOfRange,

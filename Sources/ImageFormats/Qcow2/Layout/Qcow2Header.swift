@@ -76,8 +76,7 @@ package struct Qcow2Header: Hashable, Sendable {
     guard !backingName.isEmpty else { return nil }
     let format = extensionData(HeaderExtension.backingFormat)
     return BackingLink(
-      name: String(decoding: backingNameBytes, as: UTF8.self),
-      format: format.map { String(decoding: $0, as: UTF8.self) })
+      bytes: backingNameBytes, format: format.map { String(decoding: $0, as: UTF8.self) })
   }
   /// Number of persistent bitmaps, as their extension says.
   package var bitmapCount: Int {

@@ -6,7 +6,7 @@ import BlockIO
 ///
 /// Isolation: value.
 struct SnapshotTable {
-  /// The snapshots' names, made safe to print.
+  /// The snapshots' names, as they are; bytes that are not UTF-8 are escaped.
   let names: [String]
 
   /// Reads the table entry by entry; each is bounded, and so is their number.
@@ -28,7 +28,7 @@ struct SnapshotTable {
       }
       let nameOffset = offset + 40 + extra + idLength
       let name = try SnapshotTable.bytes(io, at: nameOffset, count: nameLength, index)
-      names.append(String(decoding: name, as: UTF8.self))
+      names.append(String(validating: name, as: UTF8.self) ?? PrintableText.of(name))
       offset = (nameOffset + nameLength).roundedUp(to: 8)
       guard offset - header.snapshotsOffset <= Limits.snapshotTableBytes else {
         throw BlockError(
