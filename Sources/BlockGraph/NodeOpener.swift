@@ -295,7 +295,7 @@ extension FormatSpecification {
     case .raw: try RawImage.open(on: storage, readOnly: readOnly)
     case .qcow2:
       try Qcow2Image.open(
-        on: storage, readOnly: readOnly, dropBitmaps: dropBitmaps,
+        on: storage, readOnly: readOnly, dropBitmaps: dropBitmaps, forCheck: isForCheck,
         cache: cache, budget: budget)
     }
   }

@@ -30,6 +30,16 @@ void cc_decoder_destroy(cc_decoder *decoder) {
   free(decoder);
 }
 
+// Whether the block that has filled the output holds more than that. (A stream without a final block
+// ends with one of its blocks; what follows in its last sector is foreign.)
+static bool block_goes_on(z_stream *stream) {
+  Bytef extra;
+  stream->next_out = &extra;
+  stream->avail_out = 1;
+  inflate(stream, Z_BLOCK);
+  return stream->avail_out == 0;
+}
+
 // The slow way, for streams that libdeflate refuses because they have no final block.
 static enum cc_result inflate_until_full(
     cc_decoder *decoder, const void *input, size_t input_size, void *output, size_t output_size) {
@@ -46,7 +56,7 @@ static enum cc_result inflate_until_full(
   stream->avail_out = (uInt)output_size;
   // A data error in the foreign bytes after the cluster says nothing about the cluster.
   if (inflate(stream, Z_FINISH) == Z_MEM_ERROR) return cc_no_memory;
-  return stream->avail_out == 0 ? cc_ok : cc_corrupt;
+  return stream->avail_out == 0 && !block_goes_on(stream) ? cc_ok : cc_corrupt;
 }
 
 enum cc_result cc_decode_deflate(

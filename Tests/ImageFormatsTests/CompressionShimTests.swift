@@ -1,5 +1,6 @@
 import CCompression
 import Foundation
+import ImageTrials
 import TestSupport
 import Testing
 
@@ -90,10 +91,15 @@ import Testing
     #expect(decoder.deflate(halves).1 == [UInt8](repeating: 7, count: 4096))
   }
 
-  @Test("a deflate stream that goes on stops at the end of the cluster")
+  @Test("a deflate block that goes on past the cluster is corrupt, and stops there")
   func deflateBomb() {
-    let (result, bytes) = decoder.deflate(CompressionShimTests.stored(65_535, of: 9))
-    #expect(result == cc_ok && bytes == [UInt8](repeating: 9, count: 4096))
+    for count in [4097, 65_535] {
+      #expect(decoder.deflate(CompressionShimTests.stored(count, of: 9)).0 == cc_corrupt)
+      #expect(
+        decoder.deflate(CompressionShimTests.stored(count, of: 9, isFinal: false)).0 == cc_corrupt)
+    }
+    #expect(decoder.deflate(PackedBytes.deflate(9, count: 156_000)).0 == cc_corrupt)
+    #expect(decoder.deflate(PackedBytes.deflate(9, count: 4097)).0 == cc_corrupt)
   }
 
   @Test("a deflate stream that ends too early is corrupt: it is short, cut off, or nothing at all")

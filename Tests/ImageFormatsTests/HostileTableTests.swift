@@ -8,14 +8,6 @@ import Testing
 /// L1, L2 and refcount entries that lie.
 @Suite("hostile tables")
 struct HostileTableTests {
-  /// Rows about what a request on guest cluster 0 gives.
-  static let rows = HostileRow.all.filter { row in
-    switch row.outcome {
-    case .requests, .unreadable: true
-    default: false
-    }
-  }
-
   private func run(_ body: () throws -> Void) throws -> BlockError? {
     do {
       try body()
@@ -28,59 +20,6 @@ struct HostileTableTests {
   /// A word of the image as it is stored now.
   private func isMarkedCorrupt(_ storage: MemoryStorage) throws -> Bool {
     try HostileImage(storage.bytes()).word(at: 72) & 2 != 0
-  }
-
-  private typealias Request = (
-    name: String, outcome: HostileRow.Request, run: (ImageUnderTest) throws -> Void
-  )
-
-  /// Requests on guest cluster 0, and what each gives.
-  private func requests(_ row: HostileRow) -> [Request] {
-    let (read, write): (HostileRow.Request, HostileRow.Request) =
-      if case .requests(let read, let write) = row.outcome { (read, write) } else {
-        (.corrupt, .corrupt)
-      }
-    let cluster = ByteRange(at: 0, length: 4096)
-    var requests: [Request] = [
-      ("read", read, { _ = try $0.view(cluster) }),
-      ("write", write, { try $0.write([1, 2, 3], at: 100) }),
-    ]
-    // What replaces the cluster need not read it.
-    let anew: HostileRow.Request = if case .unreadable = row.outcome { .works } else { write }
-    requests += [
-      ("whole write", anew, { try $0.write([UInt8](repeating: 1, count: 4096), at: 0) }),
-      ("zeros", anew, { try $0.writeZeroes(cluster, deallocate: true) }),
-      ("discard", anew, { try $0.image.discard(cluster, .fallsThrough) }),
-      ("emptying", anew, { try $0.makeEmpty(.discard) }),
-    ]
-    return requests
-  }
-
-  @Test("a request that meets the lie fails, and destroys nothing", arguments: rows)
-  func requests(row: HostileRow) throws {
-    let image = try row.make().image
-    // Metadata that no request may touch: header (but for the corrupt bit), tables, block, L1.
-    let metadata = ByteRange(from: 80, to: image.l1Offset + image.clusterSize)
-    let model = [UInt8](repeating: 0, count: 1 << 20)
-    for request in requests(row) {
-      let storage = try image.storage()
-      let test = try ImageUnderTest(on: storage, through: storage, model: model, backing: nil)
-      let error = try run { try request.run(test) }
-      switch request.outcome {
-      case .works: #expect(error == nil, "\(request.name)")
-      case .corrupt:
-        #expect(error?.code == .corrupt, "\(request.name): \(String(describing: error))")
-      case .marksCorrupt:
-        #expect(error?.code == .corrupt, "\(request.name): \(String(describing: error))")
-        #expect(try isMarkedCorrupt(storage), "\(request.name)")
-        let second = try run { try test.write([1], at: 50_000) }
-        #expect(second?.code == .corrupt, "\(request.name)")
-      }
-      try? test.image.close()
-      if error != nil {
-        #expect(try storage.bytes().isSame(as: image.bytes, in: metadata), "\(request.name)")
-      }
-    }
   }
 
   @Test("an L1 entry that names other metadata makes the image read-only")

@@ -115,19 +115,3 @@ final class ImageUnderTest {
     #expect(compare.status == 0, "\(compare.output)")
   }
 }
-
-/// Plain bytes as what lies under an image.
-struct BytesView: BackingView {
-  let bytes: [UInt8]
-
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
-
-  func read(into target: inout MutableRawSpan, at offset: Int) throws(BlockError) {
-    target.zero()
-    if offset >= bytes.count { return }
-    let count = min(target.byteCount, bytes.count - offset)
-    bytes.withBytes { target.copy($0.extracting(offset..<offset + count)) }
-  }
-
-  func readsZero(_ range: ByteRange) throws(BlockError) -> Bool { range.lower >= bytes.count }
-}

@@ -22,6 +22,17 @@ struct MalformedImageTests {
     for verb in ImageVerb.allCases { try expectAnswer(verb, bytes, "\(verb)") }
   }
 
+  @Test(
+    "every request of a listed image gives what its row says, and writes nothing that it does not",
+    arguments: HostileRow.all.filter { !$0.needsFiles })
+  func outcomes(row: HostileRow) throws {
+    let image = try HostileMemory(row)
+    for request in HostileRequest.allCases {
+      let complaint = try image.complaint(request)
+      #expect(complaint == nil, "\(request)")
+    }
+  }
+
   @Test("so it does of images that seeds have made", arguments: 0..<20)
   func mutants(block: Int) throws {
     let bases = try SeedImages.all()

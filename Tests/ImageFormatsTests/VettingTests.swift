@@ -77,6 +77,8 @@ struct VettingTests {
       let error = #expect(throws: BlockError.self) { try body() }
       #expect(error?.code == .corrupt)
     }
+    // Nothing is written but that it is corrupt, since it was open for writing.
+    image.put64(2, at: 72)
     #expect(try storage.bytes().isSame(as: image.bytes))
   }
 

@@ -8,6 +8,8 @@ package import TestSupport
 /// Isolation: value.
 package struct HostileImage: Sendable {
   package var bytes: [UInt8]
+  /// What a guest sees of the clusters that the image holds itself, by their number.
+  package var owned: [Int: [UInt8]] = [:]
 
   package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
@@ -27,11 +29,16 @@ package struct HostileImage: Sendable {
     let image = try Qcow2Image.open(on: storage, readOnly: false)
     var random = SeededGenerator(seed: 5)
     for (first, count) in isFilled ? [(0, 6), (10, 2)] : [] {
-      try random.bytes(count * clusterSize).withBytes { (source) throws(BlockError) in
+      let data = random.bytes(count * clusterSize)
+      try data.withBytes { (source) throws(BlockError) in
         try image.write(source, at: first * clusterSize, over: nil)
+      }
+      for index in 0..<count {
+        owned[first + index] = Array(data[index * clusterSize..<(index + 1) * clusterSize])
       }
     }
     for (index, deallocate) in isFilled ? [(2, false), (4, true)] : [] {
+      owned[index] = [UInt8](repeating: 0, count: clusterSize)
       try image.writeZeroes(
         ByteRange(at: index * clusterSize, length: clusterSize), deallocate: deallocate, over: nil)
     }
@@ -62,6 +69,12 @@ package struct HostileImage: Sendable {
   package var l2Offset: Int { Int(word(at: l1Offset) & 0x00ff_ffff_ffff_fe00) }
   /// The first refcount block.
   package var refcountBlockOffset: Int { Int(word(at: refcountTableOffset)) }
+  /// Where the data of guest cluster `index` lie.
+  package func dataOffset(_ index: Int) -> Int {
+    Int(word(at: l2Entry(index)) & 0x00ff_ffff_ffff_fe00)
+  }
+  /// Where the refcount, 16 bits wide, of the cluster at `offset` lies.
+  package func refcount(at offset: Int) -> Int { refcountBlockOffset + 2 * (offset / clusterSize) }
   /// Where the L2 entry of guest cluster `index` lies; inside the first table.
   package func l2Entry(_ index: Int) -> Int { l2Offset + index * 8 }
   /// Where the header ends and its extensions begin.
@@ -105,13 +118,16 @@ extension HostileImage {
     bytes += [UInt8](repeating: 0, count: end - bytes.count)
     bytes.put(content, at: offset)
     for cluster in offset / clusterSize..<end / clusterSize {
-      put(UInt16(1), at: refcountBlockOffset + 2 * cluster)
+      put(UInt16(1), at: refcount(at: cluster * clusterSize))
     }
     return offset
   }
 
-  /// Makes guest cluster `index`, which holds nothing, a compressed one of these bytes.
-  package mutating func compress(_ index: Int, as packed: [UInt8]) {
+  /// Makes guest cluster `index` a compressed one of these bytes, which a guest sees as `content`.
+  package mutating func compress(
+    _ index: Int, as packed: [UInt8], of content: [UInt8]? = nil
+  ) {
+    owned[index] = content
     let offset = append(packed)
     let shift = 62 - (field(at: 20) - 8)
     let sectors = (packed.count + 511) / 512 - 1
@@ -143,12 +159,12 @@ extension HostileImage {
       let l2 = Int(word(at: table + index * 8) & 0x00ff_ffff_ffff_fe00)
       if l2 == 0 { continue }
       for l1 in [table, copy] { put64(UInt64(l2), at: l1 + index * 8) }
-      put(UInt16(2), at: refcountBlockOffset + 2 * (l2 / clusterSize))
+      put(UInt16(2), at: refcount(at: l2))
       for entry in stride(from: l2, to: l2 + clusterSize, by: 8) where word(at: entry) >> 62 != 1 {
         let data = Int(word(at: entry) & 0x00ff_ffff_ffff_fe00)
         if data == 0 { continue }
         put64(word(at: entry) & ~(1 << 63), at: entry)
-        put(UInt16(2), at: refcountBlockOffset + 2 * (data / clusterSize))
+        put(UInt16(2), at: refcount(at: data))
       }
     }
   }

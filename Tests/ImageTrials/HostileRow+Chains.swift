@@ -4,15 +4,17 @@ import ImageFormats
 // Rows 41 to 59: which files an image names, and what lies there.
 
 extension HostileRow {
-  static let chains: [HostileRow] = loops + outside + names + kinds + dataFiles + formats
+  static let chains: [HostileRow] =
+    loops + outside + names + kinds + devices + dataFiles + formats
 
   /// An image over `name`.
   private static func overlay(
-    _ number: Int, _ title: String, _ outcome: Outcome, over name: String,
+    _ number: Int, _ title: String, _ outcome: HostileOutcome, over name: String,
     format: String? = "qcow2", _ more: @escaping @Sendable (inout HostileFiles) -> Void = { _ in }
   ) -> HostileRow {
+    // A check opens the image alone.
     HostileRow(
-      number, title, outcome,
+      number, title, outcome.checked([0]),
       files: {
         $0.image.setBacking(name, format: format)
         more(&$0)
@@ -41,19 +43,46 @@ extension HostileRow {
     },
   ]
 
-  /// Names of the canary, which lies beside the root.
-  private static let outside: [HostileRow] = [
-    overlay(44, "a file above the root", .refused(["canary"]), over: "../canary", format: "raw"),
-    overlay(
-      44, "a file above the root by a detour", .refused(["canary"]), over: "./x/../../canary",
-      format: "raw"
-    ) { $0.others["x"] = .directory },
-    overlay(44, "a symbolic link that leads out", .refused(["way"]), over: "way", format: "raw") {
-      $0.others["way"] = .link("../canary")
-    },
-    overlay(44, "a directory link that leads out", .refused(["way"]), over: "way/canary") {
-      $0.others["way"] = .link("..")
-    },
+  /// Names of the canary, which lies beside the root, and of what the kernel has for everybody.
+  private static let outside: [HostileRow] =
+    [
+      overlay(44, "a file above the root", .refused(["canary"]), over: "../canary", format: "raw"),
+      overlay(
+        44, "a file above the root by a detour", .refused(["canary"]), over: "./x/../../canary",
+        format: "raw"
+      ) { $0.others["x"] = .directory },
+      overlay(44, "a directory link that leads out", .refused(["way"]), over: "way/canary") {
+        $0.others["way"] = .link("..")
+      },
+      HostileRow(
+        44, "an absolute name inside the root", .opens.checked([0]),
+        files: { $0.image.setBacking("\($0.directory)/base.raw", format: "raw") }),
+    ]
+    + absolute.map { (title: String, path: @escaping Place) in
+      HostileRow(
+        44, "the absolute name of \(title)", .refused(["is not inside"]).checked([0]),
+        files: { $0.image.setBacking(path($0.directory), format: "raw") })
+    }
+    + (absolute + [relative]).map { (title: String, path: @escaping Place) in
+      HostileRow(
+        44, "a symbolic link to \(title)", .refused(["way"]).checked([0]),
+        files: {
+          $0.image.setBacking("way", format: "raw")
+          $0.others["way"] = .link(path($0.directory))
+        })
+    }
+
+  /// A path, from the directory in which the files lie.
+  private typealias Place = @Sendable (_ directory: String) -> String
+
+  private static let relative: (String, Place) = (
+    "the canary by its relative name", { _ in "../canary" }
+  )
+  /// What no image has to name, by its absolute name.
+  private static let absolute: [(String, Place)] = [
+    ("the canary", { "\($0)/../canary" }), ("an open file", { _ in "/proc/self/fd/0" }),
+    ("a directory's open files", { _ in "/proc/self/cwd" }), ("a device", { _ in "/dev/null" }),
+    ("the terminal", { _ in "/dev/tty" }),
   ]
 
   private static let names: [HostileRow] =
@@ -69,8 +98,18 @@ extension HostileRow {
     } + [
       overlay(50, "a NUL inside the name", .refused(["\\x00"]), over: "base.raw\0.img"),
       HostileRow(
-        51, "a name that is no UTF-8", .refused(["not UTF-8"]),
+        51, "a name that is no UTF-8", .refused(["\\xff\\xfe."]).checked([0]),
         files: { $0.image.setBacking([0xff, 0xfe, 0x2e], format: "raw") }),
+      HostileRow(
+        51, "a name that is no UTF-8, of a file that is there", .opens.checked([0]),
+        files: {
+          $0.baseName = [0x62, 0xff, 0xe2, 0x82]
+          $0.image.setBacking($0.baseName, format: "raw")
+        }),
+      overlay(
+        52, "a name that is shown from right to left", .refused(["\\xe2\\x80\\xae"]),
+        over: "a\u{202e}b"),
+      overlay(52, "a C1 control in the name", .refused(["\\xc2\\x9b"]), over: "a\u{9b}2Jb"),
       overlay(52, "a newline in the name", .refused(["\\x0a"]), over: "base\n.raw"),
       overlay(52, "ESC in the name", .refused(["\\x1b"]), over: "\u{1b}[2Jbase"),
       overlay(58, "a backing file that is not there", .refused(["No such file"]), over: "gone"),
@@ -96,6 +135,19 @@ extension HostileRow {
     ]
   }
 
+  /// Without roots a name may lead anywhere, but only a file or a disk is opened.
+  private static let devices: [HostileRow] = ["raw", "qcow2"].flatMap { (format: String) in
+    ["/dev/null", "/dev/tty", "/dev/ptmx"].map { (path: String) in
+      HostileRow(
+        49, "the character device \(path) as \(format)",
+        .refused(["character device"]).checked([0]),
+        files: {
+          $0.isRooted = false
+          $0.image.setBacking(path, format: format)
+        })
+    }
+  }
+
   private static let dataFiles: [HostileRow] = [
     (54, "../canary"), (55, "json:{\"driver\":\"file\",\"filename\":\"base.raw\"}"),
   ].map { (number: Int, name: String) in
@@ -111,7 +163,8 @@ extension HostileRow {
 
   private static let formats: [HostileRow] = [
     HostileRow(
-      56, "a raw disk on which a guest wrote a qcow2 header", .opens,
+      // A raw disk has nothing to check.
+      56, "a raw disk on which a guest wrote a qcow2 header", .opens.checked([63]),
       files: { $0.format = "raw" }),
     HostileRow(
       57, "a VMDK descriptor", .refused(["qcow2 format"]),

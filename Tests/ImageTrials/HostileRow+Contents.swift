@@ -6,13 +6,15 @@ import ImageFormats
 extension HostileRow {
   static let contents: [HostileRow] = compressed + extended + lengths + snapshots + bitmaps
 
-  /// Guest cluster 0 compressed, as these bytes, and alone in a table of its own.
+  /// Guest cluster 0 compressed, as these bytes; `byte` fills it where they decompress.
   private static func packed(
-    _ number: Int, _ name: String, _ outcome: Outcome = .unreadable, zstd: Bool = false,
+    _ number: Int, _ name: String, byte: UInt8? = nil, zstd: Bool = false,
     _ bytes: @escaping @Sendable () -> [UInt8]
   ) -> HostileRow {
-    HostileRow(number, name, outcome) {
-      $0.compress(0, as: bytes())
+    // The cluster that it had is leaked.
+    let outcome = (byte == nil ? HostileOutcome.unreadable : .opens).checked([3])
+    return HostileRow(number, name, outcome) {
+      $0.compress(0, as: bytes(), of: byte.map { [UInt8](repeating: $0, count: 4096) })
       if !zstd { return }
       $0.put64(8, at: 72)
       $0.put(UInt8(1), at: 104)
@@ -20,11 +22,12 @@ extension HostileRow {
   }
 
   private static let compressed: [HostileRow] = [
-    packed(72, "deflate of exactly one cluster", .opens) { PackedBytes.deflate(7, count: 4096) },
-    packed(72, "a deflate bomb", .answered(["decompress"])) {
+    packed(72, "deflate of exactly one cluster", byte: 7) { PackedBytes.deflate(7, count: 4096) },
+    packed(72, "a deflate bomb") {
       // As much as the entry's sector count can say.
       PackedBytes.deflate(7, count: 156_000)
     },
+    packed(72, "deflate of one byte too much") { PackedBytes.deflate(7, count: 4097) },
     packed(73, "deflate of too little") { PackedBytes.deflate(7, count: 4095) },
     packed(73, "deflate of which bits are flipped") {
       PackedBytes.deflate(7, count: 4096).map { $0 ^ 0xff }
@@ -32,13 +35,14 @@ extension HostileRow {
     packed(73, "deflate that is cut off") {
       Array(PackedBytes.deflate(7, count: 4096).prefix(10)) + [UInt8](repeating: 0, count: 600)
     },
-    packed(74, "zstd of exactly one cluster", .opens, zstd: true) {
+    packed(74, "zstd of exactly one cluster", byte: 7, zstd: true) {
       PackedBytes.zstd(7, count: 4096)
     },
     packed(74, "a zstd frame with a window of 2 TiB", zstd: true) {
       PackedBytes.zstd(7, count: 4096, window: 0xf8)
     },
     packed(74, "a zstd frame of too little", zstd: true) { PackedBytes.zstd(7, count: 4000) },
+    packed(74, "a zstd frame of too much", zstd: true) { PackedBytes.zstd(7, count: 5000) },
   ]
 
   private static let extended: [HostileRow] = [
@@ -55,23 +59,42 @@ extension HostileRow {
     HostileRow(81, "a file cut off at the L1 table", .refused(["l1_table_offset"])) {
       $0.bytes.removeLast($0.bytes.count - $0.l1Offset)
     },
-    HostileRow(81, "a file without its last byte", .opens) { $0.bytes.removeLast() },
+    // It is a byte of data: what a file lacks there reads zero, as everywhere.
+    HostileRow(81, "a file without its last byte", .opens) {
+      $0.bytes.removeLast()
+      $0.owned[11]?[4095] = 0
+    },
     HostileRow(82, "a sparse file of 1 TiB", .opens, files: { $0.length = 1 << 40 }),
+    // Few file systems hold the base that it would be committed to.
     HostileRow(
-      83, "an empty disk of 64 PiB", .opens,
+      83, "an empty disk of 64 PiB", HostileOutcome(commit: .answers),
       Shape(clusterSize: 2 << 20, size: 64 << 50, isFilled: false), image: { _ in }),
   ]
 
+  /// A snapshot that cannot be used. What it holds is protected by its refcounts, so that the disk
+  /// itself can be read and written.
   private static let snapshots: [HostileRow] =
-    [(36, UInt32.max), (36, 1025), (12, .max), (32, .max), (8, .max)].map {
-      (field: Int, value: UInt32) in
-      HostileRow(84, "\(value) at byte \(field) of a snapshot's entry", .answered(["napshot"])) {
+    [(36, UInt32.max), (36, 1025), (12, .max)].map { (field: Int, value: UInt32) in
+      let outcome = HostileOutcome(open: .refused(["napshot 0"]), check: [2])
+      return HostileRow(
+        84, "\(value) at byte \(field) of a snapshot's entry", outcome, needsFiles: false,
+        files: {
+          let entry = $0.image.addSnapshot()
+          $0.image.put32(value, at: entry + field)
+          $0.isComparable = false
+        })
+    }
+    + [(32, UInt32.max, [0]), (8, .max, [2])].map {
+      (field: Int, value: UInt32, status: Set<Int32>) in
+      HostileRow(
+        84, "\(value) at byte \(field) of a snapshot's entry", .opens.checked(status)
+      ) {
         let entry = $0.addSnapshot()
         $0.put32(value, at: entry + field)
       }
     }
     + [1, 512, 1 << 40, .max].map { (offset: UInt64) in
-      HostileRow(84, "a snapshot's L1 table at \(offset)", .answered(["napshot"])) {
+      HostileRow(84, "a snapshot's L1 table at \(offset)", .opens.checked([2])) {
         let entry = $0.addSnapshot()
         $0.put64(offset, at: entry)
       }
@@ -88,15 +111,17 @@ extension HostileRow {
     },
     bitmap("a table past the end") { $0.put64(1 << 40, at: $1) },
     bitmap("a table of 32 GiB") { $0.put32(.max, at: $1 + 8) },
-    bitmap("a granularity of 2^255") { $0.put(UInt8.max, at: $1 + 17) },
+    // Nobody takes the bitmap's bits for anything here.
+    bitmap("a granularity of 2^255", check: [0]) { $0.put(UInt8.max, at: $1 + 17) },
     bitmap("a name past the directory") { $0.put(UInt16.max, at: $1 + 18) },
     bitmap("extra data past the directory") { $0.put32(.max, at: $1 + 20) },
   ]
 
   private static func bitmap(
-    _ name: String, _ change: @escaping @Sendable (inout HostileImage, Int) -> Void
+    _ name: String, check: Set<Int32> = [2],
+    _ change: @escaping @Sendable (inout HostileImage, Int) -> Void
   ) -> HostileRow {
-    HostileRow(85, name, .readOnly(["bitmap"])) {
+    HostileRow(85, name, .readOnly(["bitmap"], check: check)) {
       let directory = $0.addBitmap()
       change(&$0, directory)
     }

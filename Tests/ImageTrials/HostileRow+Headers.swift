@@ -34,8 +34,11 @@ extension HostileRow {
     longs(17, "l1_table_offset", at: 40, [.max, .max - 4095, 1 << 63 - 4096]),
     longs(
       18, "refcount_table_offset", at: 48, [0, 1, 4097, 1 << 63, .max, 1 << 40],
-      .readOnly(["refcount_table_offset"])),
-    words(19, "refcount_table_clusters", at: 56, [0]),
+      .readOnly(["refcount_table_offset"], check: [2])),
+    // A check opens it all the same: a repair is what it needs.
+    words(
+      19, "refcount_table_clusters", at: 56, [0],
+      .refused(["refcount_table_clusters", "0"]).checked([2])),
     words(20, "refcount_table_clusters", at: 56, [(8 << 20) / 4096 + 1, .max]),
     words(21, "nb_snapshots", at: 60, [65_537, .max]),
     words(21, "nb_snapshots", at: 60, [1], .refused(["snapshots_offset"])),
@@ -54,7 +57,7 @@ extension HostileRow {
   private static let features: [HostileRow] =
     longs(23, "unknown bit", at: 72, [1 << 5, 1 << 63], .refused(["feature"]))
     + longs(24, "dirty bit", at: 72, [1], .opens)
-    + longs(25, "corrupt bit", at: 72, [2], .readOnly(["corrupt"]))
+    + longs(25, "corrupt bit", at: 72, [2], .readOnly(["corrupt"], check: [0]))
     + longs(26, "external data file bit", at: 72, [4], .refused(["external data file"]))
     + longs(27, "compression bit without a type", at: 72, [8], .refused(["compression_type"]))
     + [1, 255].map { (type: UInt8) in

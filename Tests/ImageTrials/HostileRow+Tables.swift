@@ -7,54 +7,76 @@ extension HostileRow {
   static let tables: [HostileRow] = l1 + l2 + overlaps + refcounts
 
   private static let copied: UInt64 = 1 << 63
-  private static let corrupt = Outcome.requests(read: .corrupt, write: .corrupt)
 
   private static let l1: [HostileRow] = [
-    HostileRow(60, "an L1 entry inside the header's cluster", corrupt) {
+    HostileRow(60, "an L1 entry inside the header's cluster", .touched(["L1 entry 0", "200"])) {
       $0.put64(copied | 512, at: $0.l1Offset)
     },
-    HostileRow(61, "an unaligned L1 entry", corrupt) { $0.flip(bit: 9, ofWordAt: $0.l1Offset) },
-    HostileRow(62, "an L1 entry that names the L1 table", .readOnly(["L1 table"])) {
-      $0.put64(copied | UInt64($0.l1Offset), at: $0.l1Offset)
+    HostileRow(60, "an L1 entry of nothing, COPIED", .touched(["L1 entry 0", "8000"])) {
+      $0.put64(copied, at: $0.l1Offset)
     },
-    HostileRow(62, "an L1 entry that names the refcount table", .readOnly(["refcount table"])) {
-      $0.put64(copied | UInt64($0.refcountTableOffset), at: $0.l1Offset)
+    HostileRow(61, "an unaligned L1 entry", .touched(["L1 entry 0"])) {
+      $0.flip(bit: 9, ofWordAt: $0.l1Offset)
     },
-    HostileRow(62, "an L1 entry that names the refcount block", .readOnly(["refcount block"])) {
-      $0.put64(copied | UInt64($0.refcountBlockOffset), at: $0.l1Offset)
-    },
-    HostileRow(63, "an L1 entry past the end of the file", corrupt) {
+    l1Overlap("L1 table") { $0.l1Offset },
+    l1Overlap("refcount table") { $0.refcountTableOffset },
+    // It is neither all zeros nor a table: its first word is a refcount.
+    l1Overlap("refcount block", reads: .refused(["L2 entry"])) { $0.refcountBlockOffset },
+    HostileRow(63, "an L1 entry past the end of the file", .touched(["L1 entry 0"])) {
       $0.put64(copied | 1 << 40, at: $0.l1Offset)
     },
-    HostileRow(64, "an L1 entry with reserved bits", corrupt) {
+    HostileRow(64, "an L1 entry with reserved bits", .touched(["L1 entry 0"])) {
       $0.flip(bit: 60, ofWordAt: $0.l1Offset)
     },
-    HostileRow(81, "a file cut off inside the L2 table", corrupt) {
+    HostileRow(81, "a file cut off inside the L2 table", .touched(["L1 entry 0"])) {
       $0.bytes.removeLast($0.bytes.count - $0.l2Offset - 100)
     },
   ]
 
+  /// An L1 entry that names other metadata: known when the image is opened, so it can only be read,
+  /// and not even that where the entry is met.
+  private static func l1Overlap(
+    _ name: String, reads: HostileOutcome.Request? = nil,
+    _ place: @escaping @Sendable (HostileImage) -> Int
+  ) -> HostileRow {
+    var outcome = HostileOutcome.readOnly([name], check: [2])
+    outcome.map = reads ?? .refused(["L1 entry 0"])
+    outcome.read = outcome.map
+    return HostileRow(62, "an L1 entry that names the \(name)", outcome) {
+      $0.put64(copied | UInt64(place($0)), at: $0.l1Offset)
+    }
+  }
+
+  /// Changes the L2 entry of guest cluster 0.
+  private static func l2Entry(
+    _ number: Int, _ name: String, _ words: String..., version: Int = 3,
+    _ change: @escaping @Sendable (inout HostileImage, Int) -> Void
+  ) -> HostileRow {
+    let outcome = HostileOutcome.touched(["L2 entry", "guest offset 0"] + words, fill: .works)
+    return HostileRow(number, name, outcome, Shape(version: version)) { change(&$0, $0.l2Entry(0)) }
+  }
+
   private static let l2: [HostileRow] = [
-    HostileRow(64, "an L2 entry with reserved bits", corrupt) {
-      $0.flip(bit: 60, ofWordAt: $0.l2Entry(0))
+    l2Entry(64, "an L2 entry with reserved bits", "reserved") { $0.flip(bit: 60, ofWordAt: $1) },
+    l2Entry(65, "an unaligned L2 entry", "aligned") { $0.flip(bit: 9, ofWordAt: $1) },
+    l2Entry(66, "an L2 entry inside the header's cluster", "aligned") {
+      $0.put64(copied | 512, at: $1)
     },
-    HostileRow(65, "an unaligned L2 entry", corrupt) { $0.flip(bit: 9, ofWordAt: $0.l2Entry(0)) },
-    HostileRow(67, "an L2 entry past the end of the file", corrupt) {
-      $0.put64(copied | 1 << 40, at: $0.l2Entry(0))
+    l2Entry(67, "an L2 entry past the end of the file", "past the end") {
+      $0.put64(copied | 1 << 40, at: $1)
     },
-    HostileRow(69, "the zero flag in version 2", corrupt, Shape(version: 2)) {
-      $0.flip(bit: 0, ofWordAt: $0.l2Entry(0))
+    l2Entry(69, "the zero flag in version 2", "zero flag", version: 2) {
+      $0.flip(bit: 0, ofWordAt: $1)
     },
-    HostileRow(70, "compressed at offset 0", corrupt) { $0.put64(1 << 62, at: $0.l2Entry(0)) },
-    HostileRow(70, "compressed in the header", corrupt) {
-      $0.put64(1 << 62 | 512, at: $0.l2Entry(0))
+    l2Entry(70, "compressed at offset 0", "header") { $0.put64(1 << 62, at: $1) },
+    l2Entry(70, "compressed in the header", "header") { $0.put64(1 << 62 | 512, at: $1) },
+    l2Entry(70, "compressed at the end of the file", "past the end") {
+      $0.put64(1 << 62 | UInt64($0.bytes.count), at: $1)
     },
-    HostileRow(70, "compressed past the end of the file", corrupt) {
-      $0.put64(1 << 62 | 1 << 40, at: $0.l2Entry(0))
+    l2Entry(70, "compressed past the end of the file", "past the end") {
+      $0.put64(1 << 62 | 1 << 40, at: $1)
     },
-    HostileRow(71, "compressed and COPIED", corrupt) {
-      $0.put64(3 << 62 | 4096, at: $0.l2Entry(0))
-    },
+    l2Entry(71, "compressed and COPIED", "COPIED") { $0.put64(3 << 62 | 4096, at: $1) },
   ]
 
   private static let overlaps: [HostileRow] = [true, false].flatMap { (isCopied: Bool) in
@@ -67,45 +89,97 @@ extension HostileRow {
     return places.map { name, place in
       HostileRow(
         66, "an L2 entry that names the \(name)" + (isCopied ? ", COPIED" : ""),
-        .requests(read: .works, write: .marksCorrupt)
-      ) { $0.put64(flag | UInt64(place($0)), at: $0.l2Entry(0)) }
+        .overlaps([name], fill: .done)
+      ) {
+        let offset = place($0)
+        $0.put64(flag | UInt64(offset), at: $0.l2Entry(0))
+        $0.owned[0] = Array($0.bytes[offset..<offset + 4096])
+      }
     }
   }
 
-  private static let refcounts: [HostileRow] =
+  private static let refcounts: [HostileRow] = shared + zeroRefcounts + fullRefcounts
+
+  private static let shared: [HostileRow] = [(0, 1), (1, 0)].map { (index: Int, other: Int) in
+    HostileRow(
+      68, "L2 entry \(index) names the cluster of \(other) too, both COPIED",
+      .overlaps(["Two L2 entries", "guest offset"])
+    ) {
+      $0.put64($0.word(at: $0.l2Entry(other)), at: $0.l2Entry(index))
+      $0.owned[index] = $0.owned[other]
+    }
+  }
+
+  /// Metadata that count as free, alone in the file, so that whoever wants a cluster finds them.
+  private static func zeroRefcount(
+    _ name: String, _ outcome: HostileOutcome? = nil,
+    _ place: @escaping @Sendable (HostileImage) -> Int
+  ) -> HostileRow {
+    let found = HostileOutcome(fill: .marks(["counts as free", name]), check: [2])
+    return HostileRow(78, "the \(name)'s refcount is 0", outcome ?? found) {
+      let place = place($0)
+      for offset in stride(from: 0, to: $0.bytes.count, by: 4096) {
+        $0.put(UInt16(offset == place ? 0 : 1), at: $0.refcount(at: offset))
+      }
+    }
+  }
+
+  private static let zeroRefcounts: [HostileRow] = [
+    zeroRefcount("header") { _ in 0 },
+    zeroRefcount("L1 table") { $0.l1Offset },
+    zeroRefcount(
+      "L2 table",
+      HostileOutcome(
+        fill: .marks(["counts as free", "L2 table"]),
+        empty: .marks(["counts as free", "L1 entry 0"]), check: [2])
+    ) { $0.l2Offset },
+    zeroRefcount("refcount table") { $0.refcountTableOffset },
+    zeroRefcount("refcount block") { $0.refcountBlockOffset },
+    zeroRefcount(
+      "data cluster",
+      HostileOutcome(
+        write: .marks(["refcount is 0"]), overwrite: .marks(["refcount is 0"]),
+        fill: .marks(["counts as free"]), check: [2])
+    ) { $0.dataOffset(0) },
+    HostileRow(
+      78, "a compressed cluster's refcount is 0",
+      HostileOutcome(
+        write: .marks(["counts as free"]), overwrite: .marks(["counts as free"]),
+        fill: .marks(["counts as free"]), check: [2])
+    ) {
+      $0.compress(
+        0, as: PackedBytes.deflate(7, count: 4096), of: [UInt8](repeating: 7, count: 4096))
+      for offset in stride(from: 0, to: $0.bytes.count, by: 4096) {
+        let isLast = offset + 4096 >= $0.bytes.count
+        $0.put(UInt16(isLast ? 0 : 1), at: $0.refcount(at: offset))
+      }
+    },
+  ]
+
+  private static let fullRefcounts: [HostileRow] =
     [
-      HostileRow(68, "two L2 entries share a cluster, both COPIED", .answered(["refcount"])) {
-        $0.put64($0.word(at: $0.l2Entry(1)), at: $0.l2Entry(0))
-      },
-      HostileRow(78, "the header's refcount is 0", .answered(["refcount"])) {
-        $0.put(UInt16(0), at: $0.refcountBlockOffset)
-      },
-      HostileRow(78, "the L1 table's refcount is 0", .answered(["refcount"])) {
-        $0.put(UInt16(0), at: $0.refcountBlockOffset + 2 * ($0.l1Offset / 4096))
-      },
-      HostileRow(78, "a data cluster's refcount is 0", .answered(["refcount"])) {
-        let data = Int($0.word(at: $0.l2Entry(0)) & 0x00ff_ffff_ffff_fe00)
-        $0.put(UInt16(0), at: $0.refcountBlockOffset + 2 * (data / 4096))
-      },
-      HostileRow(79, "all refcounts 0xffff", .answered([])) {
+      HostileRow(79, "all refcounts 0xffff", .opens.checked([2])) {
         let block = $0.refcountBlockOffset
         for offset in stride(from: block, to: block + 4096, by: 8) { $0.put64(.max, at: offset) }
       },
-      HostileRow(80, "refcount 2 with COPIED set", .answered(["refcount"])) {
-        let data = Int($0.word(at: $0.l2Entry(0)) & 0x00ff_ffff_ffff_fe00)
-        $0.put(UInt16(2), at: $0.refcountBlockOffset + 2 * (data / 4096))
+      HostileRow(80, "refcount 2 with COPIED set", .opens.checked([2])) {
+        $0.put(UInt16(2), at: $0.refcount(at: $0.dataOffset(0)))
       },
     ]
     + [1, 512, 1 << 40, 1 << 63 - 4096, .max, 1 << 63].map { (entry: UInt64) in
       HostileRow(
         77, "the refcount table entry 0x\(String(entry, radix: 16))",
-        .readOnly(["efcount"])
+        .readOnly(["efcount"], check: [1, 2])
       ) { $0.put64(entry, at: $0.refcountTableOffset) }
     } + [
-      HostileRow(77, "a refcount block that is the refcount table", .readOnly(["efcount"])) {
+      HostileRow(
+        77, "a refcount block that is the refcount table", .readOnly(["efcount"], check: [2])
+      ) {
         $0.put64(UInt64($0.refcountTableOffset), at: $0.refcountTableOffset)
       },
-      HostileRow(77, "a refcount block that stands twice", .readOnly(["refcount block"])) {
+      HostileRow(
+        77, "a refcount block that stands twice", .readOnly(["refcount block"], check: [2])
+      ) {
         $0.put64(UInt64($0.refcountBlockOffset), at: $0.refcountTableOffset + 8)
       },
     ]

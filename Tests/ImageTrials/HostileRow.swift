@@ -5,35 +5,10 @@ import BlockCore
 ///
 /// Isolation: value.
 package struct HostileRow: Sendable, CustomStringConvertible {
-  /// What a request gives that meets the lie.
-  package enum Request: Sendable {
-    case works
-    /// Refused as corrupt.
-    case corrupt
-    /// Refused as corrupt, and the image is marked so before anything is destroyed.
-    case marksCorrupt
-  }
-
-  /// What becomes of an image.
-  package enum Outcome: Sendable {
-    /// Never opened; all these words stand in the error.
-    case refused([String])
-    /// Opened for reading; refused for writing, with all these words in the error.
-    case readOnly([String])
-    /// Opened; reading and writing guest cluster 0 end so.
-    case requests(read: Request, write: Request)
-    /// Opened; guest cluster 0 cannot be read, nor written in part, but written anew.
-    case unreadable
-    /// Opened and read.
-    case opens
-    /// An answer, or an error with these words: whichever the command reaches.
-    case answered([String])
-  }
-
   /// The number in the list, 1 to 85.
   package let number: Int
   package let description: String
-  package let outcome: Outcome
+  package let outcome: HostileOutcome
   /// Whether it needs files beside the image.
   package let needsFiles: Bool
   private let shape: Shape
@@ -49,7 +24,7 @@ package struct HostileRow: Sendable, CustomStringConvertible {
 
   /// A row that changes nothing but the image's bytes.
   init(
-    _ number: Int, _ name: String, _ outcome: Outcome, _ shape: Shape = Shape(),
+    _ number: Int, _ name: String, _ outcome: HostileOutcome, _ shape: Shape = Shape(),
     image change: @escaping @Sendable (inout HostileImage) -> Void
   ) {
     self.number = number
@@ -62,20 +37,21 @@ package struct HostileRow: Sendable, CustomStringConvertible {
 
   /// A row that changes the files beside the image too.
   init(
-    _ number: Int, _ name: String, _ outcome: Outcome, _ shape: Shape = Shape(),
-    files change: @escaping @Sendable (inout HostileFiles) -> Void
+    _ number: Int, _ name: String, _ outcome: HostileOutcome, _ shape: Shape = Shape(),
+    needsFiles: Bool = true, files change: @escaping @Sendable (inout HostileFiles) -> Void
   ) {
     self.number = number
     self.outcome = outcome
     self.shape = shape
     description = "\(number): \(name)"
-    needsFiles = true
+    self.needsFiles = needsFiles
     self.change = change
   }
 
   /// One 32-bit field with each of these values; refused by name and value unless told otherwise.
   static func words(
-    _ number: Int, _ field: String, at offset: Int, _ values: [UInt32], _ outcome: Outcome? = nil
+    _ number: Int, _ field: String, at offset: Int, _ values: [UInt32],
+    _ outcome: HostileOutcome? = nil
   ) -> [HostileRow] {
     values.map { value in
       HostileRow(number, "\(field) = \(value)", outcome ?? .refused([field, "\(value)"])) {
@@ -86,7 +62,8 @@ package struct HostileRow: Sendable, CustomStringConvertible {
 
   /// One 64-bit field with each of these values; refused by name and value unless told otherwise.
   static func longs(
-    _ number: Int, _ field: String, at offset: Int, _ values: [UInt64], _ outcome: Outcome? = nil
+    _ number: Int, _ field: String, at offset: Int, _ values: [UInt64],
+    _ outcome: HostileOutcome? = nil
   ) -> [HostileRow] {
     values.map { value in
       HostileRow(
@@ -96,12 +73,12 @@ package struct HostileRow: Sendable, CustomStringConvertible {
     }
   }
 
-  /// The files.
-  package func make() throws -> HostileFiles {
+  /// The files, which are going to lie in `directory`.
+  package func make(in directory: String = "/images") throws -> HostileFiles {
     var files = HostileFiles(
       try HostileImage(
         version: shape.version, clusterSize: shape.clusterSize, size: shape.size,
-        isFilled: shape.isFilled))
+        isFilled: shape.isFilled), in: directory)
     change(&files)
     return files
   }

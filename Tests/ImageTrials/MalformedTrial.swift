@@ -14,6 +14,8 @@ package final class MalformedTrial {
   package struct Figures: Sendable {
     package var images = 0
     package var runs = 0
+    /// Runs of rows whose answer was held against the row, byte for byte.
+    package var judged = 0
     /// Runs that ended with an error.
     package var refused = 0
     /// The sentences about what went wrong.
@@ -22,6 +24,19 @@ package final class MalformedTrial {
     package var slowest = (seconds: 0.0, name: "")
     /// The most memory that the daemon held in KiB, and for what.
     package var largest = (kibibytes: 0, name: "")
+
+    package init() {}
+
+    /// Adds what another trial has counted.
+    package mutating func add(_ other: Figures) {
+      images += other.images
+      runs += other.runs
+      judged += other.judged
+      refused += other.refused
+      complaints += other.complaints
+      slowest = slowest.seconds < other.slowest.seconds ? other.slowest : slowest
+      largest = largest.kibibytes < other.largest.kibibytes ? other.largest : largest
+    }
   }
 
   package private(set) var figures = Figures()
@@ -29,13 +44,13 @@ package final class MalformedTrial {
   private let root: String
   private let canary: [UInt8]
   private var daemon: DaemonProcess
+  /// Whether the daemon has the root.
+  private var isRooted = true
   private let measures: Bool
 
   /// Limits of one run, which count where the trial measures.
   private static let mostSeconds = 1.0
   private static let mostKibibytes = 64 << 10
-  /// The largest disk that is read whole; of a larger one what it holds is compared with zeros.
-  private static let readWhole = 64 << 20
 
   /// A trial that starts its daemon. With `measures` time and memory have limits.
   package init(measures: Bool) throws {
@@ -47,22 +62,21 @@ package final class MalformedTrial {
     canary = random.bytes(1 << 20)
     try directory.write(canary, to: "canary")
     try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: false)
-    daemon = try MalformedTrial.start(root)
+    daemon = try DaemonProcess.start(arguments: ["--image-root", root])
   }
 
-  private static func start(_ root: String) throws -> DaemonProcess {
-    try DaemonProcess.start(arguments: ["--image-root", root])
+  private func startDaemon() throws {
+    daemon = try DaemonProcess.start(arguments: isRooted ? ["--image-root", root] : [])
   }
 
-  /// Tries every row.
-  package func runRows() throws {
-    for row in HostileRow.all { try run(MalformedCase(row)) }
-  }
-
-  /// Tries the images that `count` seeds from `seed` on make.
-  package func runMutants(_ count: Int, from seed: UInt64) throws {
+  /// Tries every row, and the images that `count` seeds from `seed` on make; of these, where
+  /// `width` trials share the work, each `width`-th from `part` on.
+  package func run(mutants count: Int, from seed: UInt64, part: Int = 0, of width: Int = 1) throws {
     let bases = try SeedImages.all()
-    for seed in seed..<seed + UInt64(count) { try run(MalformedCase(mutant: seed, of: bases)) }
+    let cases =
+      HostileRow.all.map { MalformedCase($0) }
+      + (seed..<seed + UInt64(count)).map { MalformedCase(mutant: $0, of: bases) }
+    for index in stride(from: part, to: cases.count, by: width) { try run(cases[index]) }
   }
 
   /// Ends the daemon, and looks whether the canary lives.
@@ -78,77 +92,59 @@ package final class MalformedTrial {
   }
 
   private func run(_ trial: MalformedCase) throws {
-    let files = try trial.make()
+    let files = try trial.make(root)
     figures.images += 1
-    if measures {
-      // Memory that one image took stays with the process, and would count for the next.
+    // Memory that one image took stays with the process, and would count for the next.
+    if measures || files.isRooted != isRooted {
       stopDaemon()
-      daemon = try MalformedTrial.start(root)
+      isRooted = files.isRooted
+      try startDaemon()
     }
-    for verb in ImageVerb.allCases {
-      var run = try run(verb, files)
+    for verb in TrialVerb.allCases {
+      guard let words = verb.words(files, in: root) else { continue }
+      var run = try run(words, files)
       // On a busy machine a run may wait for its turn: the engine is slow if it is slow each time.
       for _ in 0..<2 where measures && run.seconds > MalformedTrial.mostSeconds {
-        let again = try self.run(verb, files)
+        let again = try self.run(words, files)
         if again.seconds < run.seconds { run = again }
       }
-      try judge(trial, verb, run, files)
+      let name = "\(trial.name), \(verb.rawValue)"
+      judge(run, name)
+      if let complaint = try complaint(trial, verb, run, files) {
+        figures.complaints.append("\(name): \(complaint): \(run.output)")
+      }
     }
+    files.removeBase()
   }
 
-  /// Does `verb` to the image, made anew.
-  private func run(_ verb: ImageVerb, _ files: HostileFiles) throws -> ProgramRun {
+  /// Asks for `words` of the image, made anew.
+  private func run(_ words: [String], _ files: HostileFiles) throws -> ProgramRun {
     let manager = FileManager.default
+    files.removeBase()
     for name in try manager.contentsOfDirectory(atPath: root) {
       try manager.removeItem(atPath: "\(root)/\(name)")
     }
-    let words = try arguments(verb, files, try files.save(in: root))
+    _ = try files.save()
+    try Data(files.view ?? []).write(to: URL(fileURLWithPath: TrialVerb.viewFile(in: root)))
     resetPeak()
-    let run = try ProgramRun.of("qblockctl", ["--socket", daemon.socket] + words)
-    // Images that compare as different have been read.
-    return words[0] == "compare" && run.status == 1 ? run.succeeded : run
+    return try ask(words)
   }
 
-  private func arguments(
-    _ verb: ImageVerb, _ files: HostileFiles, _ image: String
-  ) throws -> [String] {
-    let named = ["-f", files.format, image]
-    switch verb {
-    case .open: return ["info", "--backing-chain"] + named
-    case .check: return ["check"] + named
-    case .map: return ["map", "--output", "json"] + named
-    case .write: return ["write", "--pattern", "7"] + named + ["0", "4096"]
-    case .commit: return ["commit"] + named
-    case .read:
-      let size = files.image.bytes.count >= 32 ? files.image.virtualSize : 0
-      if size <= UInt64(MalformedTrial.readWhole) { return ["checksum"] + named }
-      let zeros = try "\(root)/zeros".withCString { name in
-        let file = creat(name, 0o600)
-        if file < 0 { throw POSIXError.last }
-        close(file)
-        return String(cString: name)
-      }
-      return ["compare", "-F", "raw"] + named + [zeros]
-    }
+  private func ask(_ words: [String]) throws -> ProgramRun {
+    try ProgramRun.of("qblockctl", ["--socket", daemon.socket] + words)
   }
 
-  private func judge(
-    _ trial: MalformedCase, _ verb: ImageVerb, _ run: ProgramRun, _ files: HostileFiles
-  ) throws {
-    let name = "\(trial.name), \(verb.rawValue)"
+  /// Counts the run, and holds its time and the daemon's memory against the limits.
+  private func judge(_ run: ProgramRun, _ name: String) {
     figures.runs += 1
     if run.status != 0 { figures.refused += 1 }
-    let isSame = try filesAreSame(files)
-    if let complaint = trial.complaint(verb, run, filesAreSame: isSame) {
-      figures.complaints.append("\(name): \(complaint): \(run.output)")
-    }
     if run.seconds > figures.slowest.seconds { figures.slowest = (run.seconds, name) }
     if measures, run.seconds > MalformedTrial.mostSeconds {
       figures.complaints.append("\(name): takes \(run.seconds) s")
     }
     guard let peak = peak() else {
       figures.complaints.append("\(name): qblockd is gone: \(daemon.output)")
-      daemon = try MalformedTrial.start(root)
+      try? startDaemon()
       return
     }
     if peak > figures.largest.kibibytes { figures.largest = (peak, name) }
@@ -157,15 +153,71 @@ package final class MalformedTrial {
     }
   }
 
-  /// Whether the image and the plain files beside it have the bytes that they were made with.
-  private func filesAreSame(_ files: HostileFiles) throws -> Bool {
-    if files.length == nil {
-      let image = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(root)/image")))
-      if !image.isSame(as: files.image.bytes) { return false }
+  /// What is wrong with the answer; nil where nothing is.
+  private func complaint(
+    _ trial: MalformedCase, _ verb: TrialVerb, _ run: ProgramRun, _ files: HostileFiles
+  ) throws -> String? {
+    if let complaint = trial.complaint(verb, run) { return complaint }
+    guard let row = trial.row, let status = run.status else { return nil }
+    figures.judged += 1
+    let image =
+      files.length == nil ? try files.bytes(of: Array("image".utf8)) : files.image.bytes
+    let companionsAreSame = try companionsAreSame(
+      files, orCommitted: verb == .commit && row.outcome.startsCommit)
+    guard let request = verb.request else {
+      if !row.outcome.check.contains(status) { return "ends with \(status)" }
+      return files.change(of: image) == .none && companionsAreSame ? nil : "a check wrote"
     }
-    for case (let name, .bytes(let bytes)) in files.others {
-      let now = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(root)/\(name)")))
-      if !now.isSame(as: bytes) { return false }
+    var answer = HostileAnswer(change: files.change(of: image))
+    let isDone = status == 0 || (status == 1 && request == .read)
+    if !isDone { answer.error = run.output }
+    if !companionsAreSame, !isDone || request != .commit { answer.change = .more }
+    if isDone, row.outcome.isReadable {
+      answer.showsRightBytes = try showsRightBytes(request, status, files)
+    }
+    return row.outcome.complaint(
+      request, answer, hasBacking: files.hasBacking, version: files.version)
+  }
+
+  /// Whether the guest sees what it must after `request`, and a base has what was committed to it;
+  /// nil where nobody looked.
+  private func showsRightBytes(
+    _ request: HostileRequest, _ status: Int32, _ files: HostileFiles
+  ) throws -> Bool? {
+    guard var view = files.view, request != .open, request != .map else { return nil }
+    // The read was a comparison, or a checksum.
+    if request == .read, files.isComparable { return status == 0 }
+    if let range = TrialVerb.written(request, files) {
+      view.put([UInt8](repeating: TrialVerb.pattern, count: range.length), at: range.lower)
+    }
+    if request == .commit {
+      let base = try files.bytes(of: files.baseName)
+      let end = min(base.count, view.count)
+      guard base.prefix(end).elementsEqual(view.prefix(end)),
+        view[end...].allSatisfy({ $0 == 0 })
+      else { return false }
+    }
+    let place = TrialVerb.viewFile(in: root)
+    try Data(view).write(to: URL(fileURLWithPath: place))
+    if files.isComparable { return try ask(TrialVerb.comparison(files, in: root)).status == 0 }
+    let sums = try TrialVerb.checksums(files, in: root).map { try ask($0).output.prefix(64) }
+    return sums[0] == sums[1]
+  }
+
+  /// Whether the plain files beside the image have the bytes that they were made with.
+  /// A commit that met the damage on its way has `committed` part of the disk, which nobody sees
+  /// through the image: those bytes may stand in the base.
+  private func companionsAreSame(_ files: HostileFiles, orCommitted: Bool) throws -> Bool {
+    for case (let name, .bytes(let made)) in files.others {
+      let isBase = name == "base.raw"
+      let now = try files.bytes(of: isBase ? files.baseName : Array(name.utf8))
+      if now.isSame(as: made) { continue }
+      guard isBase, orCommitted, let view = files.view, now.count == made.count else {
+        return false
+      }
+      for (index, byte) in now.enumerated() where byte != made[index] {
+        guard index < view.count, byte == view[index] else { return false }
+      }
     }
     return true
   }

@@ -12,13 +12,6 @@ struct ProgramRun: Sendable {
   /// How long it took, in seconds.
   let seconds: Double
 
-  /// The same run with the status 0.
-  var succeeded: ProgramRun {
-    var copy = self
-    copy.status = 0
-    return copy
-  }
-
   /// More than any run may take; then it is ended, by SIGKILL.
   static let mostSeconds = 30
 

@@ -20,6 +20,12 @@ struct ImageTrialTests {
     #expect(outcome.status == 0, "\(outcome.output)")
   }
 
+  @Test("a check of a damaged image finds what QEMU's finds, before and after a repair")
+  func checks() throws {
+    let outcome = try run("checks", "60", "1")
+    #expect(outcome.status == 0, "\(outcome.output)")
+  }
+
   @Test("100 random images that seed 1 begins are the same to us and to QEMU")
   func differential() throws {
     let outcome = try run("differential", "100", "1")

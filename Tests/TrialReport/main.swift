@@ -1,8 +1,10 @@
 import Foundation
 import ImageTrials
+import Synchronization
 
 // qblock-trials malformed [MUTANTS [SEED]] [--unmeasured]
 // qblock-trials differential [COUNT [SEED]]
+// qblock-trials checks [MUTANTS [SEED]]
 //
 // Ends with 1 where something is wrong.
 
@@ -18,17 +20,27 @@ guard getuid() != 0 else {
 
 // What a trial keeps on disk goes when it is let go of, so none outlives its function.
 
-/// Runs the malformed images; returns what is wrong.
+/// Runs the malformed images; returns what is wrong. Where nothing is measured, several at once.
 func malformed() throws -> [String] {
-  let trial = try MalformedTrial(measures: !CommandLine.arguments.contains("--unmeasured"))
+  let measures = !CommandLine.arguments.contains("--unmeasured")
   let mutants = Int(numbers.first ?? 400)
-  try trial.runRows()
-  try trial.runMutants(mutants, from: seed)
-  try trial.finish()
-  let figures = trial.figures
+  let width = measures ? 1 : ProcessInfo.processInfo.activeProcessorCount
+  let results = Mutex<[Result<MalformedTrial.Figures, any Error>]>([])
+  DispatchQueue.concurrentPerform(iterations: width) { part in
+    let result = Result {
+      let trial = try MalformedTrial(measures: measures)
+      try trial.run(mutants: mutants, from: seed, part: part, of: width)
+      try trial.finish()
+      return trial.figures
+    }
+    results.withLock { $0.append(result) }
+  }
+  var figures = MalformedTrial.Figures()
+  for result in results.withLock({ $0 }) { figures.add(try result.get()) }
   say(
     "\(figures.images) images (\(HostileRow.all.count) of the list, \(mutants) mutants), "
-      + "\(figures.runs) runs, \(figures.refused) of them refused")
+      + "\(figures.runs) runs, \(figures.refused) of them refused, "
+      + "\(figures.judged) held against their row")
   say("slowest: \(figures.slowest.seconds) s (\(figures.slowest.name))")
   say("largest: \(figures.largest.kibibytes) KiB (\(figures.largest.name))")
   return figures.complaints
@@ -43,11 +55,22 @@ func differential() -> [String] {
   return trial.complaints
 }
 
+/// Runs the damaged images; returns what is checked differently.
+func checks() throws -> [String] {
+  let trial = try CheckTrial()
+  try trial.runRows()
+  try trial.runMutants(Int(numbers.first ?? 400), from: seed)
+  say(
+    "\(trial.images) damaged images, \(trial.compared) opened by both, \(trial.same) "
+      + "checks the same as QEMU's, \(trial.listed) otherwise for a listed reason")
+  return trial.complaints
+}
+
 let trials: [String: () throws -> [String]] = [
-  "malformed": malformed, "differential": differential,
+  "malformed": malformed, "differential": differential, "checks": checks,
 ]
 guard let name = words.first, let trial = trials[name] else {
-  say("Usage: qblock-trials malformed|differential [COUNT [SEED]]")
+  say("Usage: qblock-trials malformed|differential|checks [COUNT [SEED]]")
   exit(2)
 }
 say("Seed \(seed)")

@@ -27,7 +27,7 @@ cc_decoder *cc_decoder_create(void);
 void cc_decoder_destroy(cc_decoder *decoder);
 
 /// Fills `output` from a raw deflate stream. As in QEMU the stream need not end with the cluster:
-/// one without a final block is accepted.
+/// one without a final block is accepted. A block that goes on past the cluster is corrupt.
 enum cc_result cc_decode_deflate(
     cc_decoder *decoder, const void *input, size_t input_size, void *output, size_t output_size);
 

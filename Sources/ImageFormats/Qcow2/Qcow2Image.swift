@@ -32,19 +32,23 @@ package final class Qcow2Image: ImageDriver {
   ///     so, and one that was not closed cleanly is repaired before it is opened for writing.
   ///   - dropBitmaps: an image with persistent bitmaps may be opened for writing, now or by
   ///     `reopen`; they are freed with the first change.
+  ///   - forCheck: open, for reading only, also what only a repair can make whole.
   ///   - cache: the most memory for its tables; nil: only the budget counts.
   ///   - budget: where the memory for tables comes from, which all images of a process share.
   ///   - elided: a flush to leave out; for the crash simulator alone.
   /// - Throws: `invalidImage` or `unsupported` for what the header says; nothing has been written.
   package static func open(
     on storage: any Storage, data: (any Storage)? = nil, readOnly: Bool, dropBitmaps: Bool = false,
-    cache: CacheSizes = CacheSizes(), budget: CacheBudget = CacheBudget(),
+    forCheck: Bool = false, cache: CacheSizes = CacheSizes(), budget: CacheBudget = CacheBudget(),
     eliding elided: FlushPoint? = nil
   ) throws(BlockError) -> Qcow2Image {
+    guard readOnly || !forCheck else {
+      throw BlockError(.invalidArgument, "An image is opened for a check only to be read")
+    }
     let pages = PageStore(try CacheLimits(cache), of: budget)
     let io = MetadataIO(storage: storage, data: data, elided: elided)
     if !readOnly { try RepairRun.repairDirty(io) }
-    var state = try Qcow2State.opening(io, pages)
+    var state = try Qcow2State.opening(io, pages, readOnly: readOnly, forCheck: forCheck)
     if !readOnly { try state.requireWritable(dropBitmaps: dropBitmaps) }
     let image = Qcow2Image(
       state: state, data: io.data, readOnly: readOnly, dropsBitmaps: dropBitmaps)
@@ -86,14 +90,19 @@ package final class Qcow2Image: ImageDriver {
     }
   }
 
-  /// Runs `body` with the state, for a look.
+  /// Runs `body` with the state, for a look. Where tables contradict themselves, an image that is
+  /// open for writing is marked corrupt before anybody can rely on them.
   func look<R>(
     _ body: (inout Qcow2State) throws(BlockError) -> sending R
   ) throws(BlockError) -> sending R {
     try state.withLock { (state) throws(BlockError) in
       do throws(BlockError) {
         return try body(&state)
-      } catch {
+      } catch let found {
+        var error = found
+        if error.code == .corrupt, !isReadOnly, state.readOnlyReason == nil {
+          error = state.markCorrupt(error)
+        }
         // What a failed flush has left is not known: not even tables in memory change any more.
         if error.code == .poisoned, state.readOnlyReason == nil {
           state.readOnlyReason = error.afterFlush
@@ -123,7 +132,7 @@ package final class Qcow2Image: ImageDriver {
       if wanted { return try state.flush() }
       // Whoever could write while it was open for reading only may have changed anything.
       try RepairRun.repairDirty(state.io)
-      state = try Qcow2State.opening(state.io, state.pages)
+      state = try Qcow2State.opening(state.io, state.pages, readOnly: false)
       try state.requireWritable(dropBitmaps: dropsBitmaps)
       damaged.store(false, ordering: .releasing)
     }

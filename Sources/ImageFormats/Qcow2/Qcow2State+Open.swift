@@ -2,16 +2,16 @@ import BlockCore
 import BlockIO
 
 extension Qcow2State {
-  /// Reads the header of the image on `io.storage` and looks through L1 and refcount table. `pages`
-  /// holds nothing that is dirty.
+  /// Reads the header of the image on `io.storage` and, unless it is only to be read, looks through
+  /// L1 and refcount table. `pages` holds nothing that is dirty.
   static func opening(
-    _ io: MetadataIO, _ pages: PageStore
+    _ io: MetadataIO, _ pages: PageStore, readOnly: Bool, forCheck: Bool = false
   ) throws(BlockError) -> Qcow2State {
     let size = try io.storage.size()
-    let header = try Qcow2State.readHeader(io.storage, fileSize: size)
+    let header = try Qcow2State.readHeader(io.storage, fileSize: size, forCheck: forCheck)
     pages.removeAll()
     var state = Qcow2State(header, io, pages, fileEnd: size)
-    try state.noteTables()
+    if !readOnly { try state.noteTables() }
     return state
   }
 
@@ -33,7 +33,7 @@ extension Qcow2State {
   /// Reads and decodes the header. A first read of 4 KiB tells the cluster's length; the rest of
   /// cluster 0 is read only where extensions or the backing name reach further.
   static func readHeader(
-    _ storage: any Storage, fileSize: Int
+    _ storage: any Storage, fileSize: Int, forCheck: Bool = false
   ) throws(BlockError) -> Qcow2Header {
     var bytes = try readStart(storage, count: min(fileSize, 4096))
     let clusterBits = bytes.count >= 24 ? bytes.withBytes { $0.bigEndian(UInt32.self, at: 20) } : 0
@@ -41,7 +41,8 @@ extension Qcow2State {
       // Extensions may reach to the end of the cluster.
       bytes = try readStart(storage, count: min(fileSize, 1 << Int(clusterBits)))
     }
-    return try Qcow2Header(decoding: bytes, fileSize: fileSize, file: storage.name)
+    return try Qcow2Header(
+      decoding: bytes, fileSize: fileSize, file: storage.name, forCheck: forCheck)
   }
 
   private static func readStart(_ storage: any Storage, count: Int) throws(BlockError) -> [UInt8] {

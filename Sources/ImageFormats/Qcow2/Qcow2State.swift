@@ -30,8 +30,9 @@ struct Qcow2State: ~Copyable {
   var highWater: Int
   /// The file's length as far as this driver has set it.
   var fileEnd: Int
-  /// Where L2 tables and refcount blocks may lie, so that no data lands on them.
-  var tablePlaces = TableFilter(capacity: TableFilter.leastCapacity)
+  /// Where L2 tables and refcount blocks may lie, so that no data lands on them; not looked for in
+  /// an image that is only read.
+  var tablePlaces = TableFilter(capacity: TableFilter.leastCapacity, clusters: 0)
   /// Whether persistent bitmaps are freed with the first change.
   var dropsBitmaps = false
   /// Whether the header has been made ready for writing (`prepareToWrite`).

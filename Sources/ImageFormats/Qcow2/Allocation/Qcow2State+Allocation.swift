@@ -104,7 +104,12 @@ extension Qcow2State {
   /// Crash: before `corruptBit` the image with or without the mark, and nothing destroyed; after it
   /// the mark. Tests: `CrashSmokeTests` (refuse), `VettingTests`.
   mutating func markCorrupt(_ message: String, at offset: Int) -> BlockError {
-    var error = BlockError(.corrupt, message, file: name, offset: offset)
+    markCorrupt(BlockError(.corrupt, message, file: name, offset: offset))
+  }
+
+  /// The same for a contradiction that `error` tells of already.
+  mutating func markCorrupt(_ found: BlockError) -> BlockError {
+    var error = found
     if readOnlyReason == nil, header.version >= 3 {
       let marked = header.incompatible.union(.corrupt)
       do {

@@ -27,7 +27,7 @@ extension Qcow2Check {
   /// Holds the COPIED flag of an active entry against the stored refcount.
   private mutating func checkFlag(_ entry: L1Entry, index: Int) throws(BlockError) {
     let cluster = entry.tableOffset >> geometry.clusterBits
-    guard !entry.isEmpty, try isWrong(copied: entry.isCopied, for: cluster) else { return }
+    guard entry.tableOffset > 0, try isWrong(copied: entry.isCopied, for: cluster) else { return }
     wrongFlags += 1
     let stored = result.wantsFindings ? try storedRefcount(cluster) ?? 0 : 0
     result.note(
@@ -43,6 +43,10 @@ extension Qcow2Check {
       result.note(
         \.corruptions,
         "ERROR found L1 entry with reserved bits set: \(String(entry.word, radix: 16))")
+    }
+    guard offset > 0 else {
+      return result.note(
+        \.corruptions, "ERROR L1 entry \(String(entry.word, radix: 16)) names no table")
     }
     guard geometry.offsetInCluster(offset) == 0 else {
       // Counted later: what has references so far is taken for a table.

@@ -19,7 +19,8 @@ extension Qcow2Check {
         )
       }
       let end = (offset + 40 + extra + names).roundedUp(to: 8)
-      guard extra <= Limits.snapshotExtraBytes, end <= fileBytes.roundedUp(to: 8),
+      // A name may reach past the file's end: so does the table, which is told where it is counted.
+      guard extra <= Limits.snapshotExtraBytes,
         end - header.snapshotsOffset <= Limits.snapshotTableBytes
       else { return noteBrokenSnapshot(index) }
       if header.version >= 3, extra < Qcow2Check.leastExtraBytes {
@@ -31,12 +32,16 @@ extension Qcow2Check {
     snapshotTableBytes = offset - header.snapshotsOffset
   }
 
+  /// What this snapshot and those behind it refer to cannot be known.
   private mutating func noteBrokenSnapshot(_ index: Int) {
     snapshotTableBytes = 0
+    hasUnknownReferences = true
     result.note(\.corruptions, "ERROR snapshot table entry \(index) is too large")
   }
 
   private mutating func noteSnapshotL1(_ index: Int, _ l1: UInt64, _ entries: Int) {
+    let known = snapshotTables.count
+    defer { if snapshotTables.count == known { hasUnknownReferences = true } }
     guard let offset = Int(exactly: l1), geometry.offsetInCluster(offset) == 0 else {
       return result.note(
         \.corruptions,

@@ -31,6 +31,7 @@ extension Qcow2Check {
     guard let offset = Int(exactly: start), let bytes = Int(exactly: length), offset <= fileBytes,
       bytes <= fileBytes - offset, bytes <= Limits.snapshotTableBytes
     else {
+      hasUnknownReferences = true
       return result.note(
         \.corruptions, "ERROR bitmap directory offset=\(hex(start)) size=\(hex(length))")
     }
@@ -57,6 +58,7 @@ extension Qcow2Check {
   }
 
   private mutating func noteBrokenBitmap(_ index: Int) {
+    hasUnknownReferences = true
     result.note(\.corruptions, "ERROR bitmap directory entry \(index) is corrupt")
   }
 

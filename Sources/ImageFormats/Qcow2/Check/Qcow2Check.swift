@@ -20,8 +20,8 @@ struct Qcow2Check: ~Copyable {
   let fileBytes: Int
   /// A part of the refcount table.
   var refcountTable = TableWindow(first: 0, words: [])
-  /// Where tables are read to.
-  let buffer = IOBuffer(count: Qcow2Check.readBytes)
+  /// Where tables are read to: no more than a short file holds.
+  let buffer: IOBuffer
   /// Refcount blocks that cannot be read, by index.
   var badBlocks: Set<Int> = []
   /// L2 tables in the file's order, with the number of L1 entries that name each.
@@ -37,6 +37,9 @@ struct Qcow2Check: ~Copyable {
   var snapshotTableBytes = 0
   /// The bitmaps' tables.
   var bitmapTables: [ByteRange] = []
+  /// Whether snapshots or bitmaps are there of which it cannot be told what they refer to: what
+  /// looks leaked may be theirs, so nothing is freed.
+  var hasUnknownReferences = false
   /// Whether refcount blocks are not where they must be, so that none may be changed in place.
   var isStructureBroken = false
   /// Whether the stored refcounts are those of a rebuild.
@@ -54,7 +57,7 @@ struct Qcow2Check: ~Copyable {
   /// Reads the header of the image on `io` afresh.
   init(_ io: MetadataIO) throws(BlockError) {
     let size = try io.storage.size()
-    let header = try Qcow2State.readHeader(io.storage, fileSize: size)
+    let header = try Qcow2State.readHeader(io.storage, fileSize: size, forCheck: true)
     let geometry = header.geometry
     let clusters = geometry.clusters(for: size)
     guard clusters <= Int(Int32.max) else {
@@ -65,6 +68,8 @@ struct Qcow2Check: ~Copyable {
     self.io = io
     self.header = header
     fileBytes = size.roundedUp(to: 512)
+    let longest = max(geometry.clusterSize, size.roundedUp(to: geometry.clusterSize))
+    buffer = IOBuffer(count: min(Qcow2Check.readBytes, longest))
     tableBudget = fileBytes
     counts = ReferenceCounts(clusters: clusters, geometry)
     result.totalClusters = geometry.clusters(for: header.size.roundedDown(to: 512))

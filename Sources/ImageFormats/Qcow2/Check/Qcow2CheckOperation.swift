@@ -73,6 +73,14 @@ struct CheckRun: ~Copyable {
     return false
   }
 
+  /// Counts all references, and holds them against nothing.
+  mutating func countReferences() throws(BlockError) {
+    while true {
+      if case .compare = phase { return }
+      _ = try step()
+    }
+  }
+
   private mutating func advance(_ phase: Phase) throws(BlockError) -> Phase {
     switch phase {
     case .stored(let block):

@@ -121,8 +121,12 @@ struct RepairRun: ~Copyable {
   /// Decides how the refcounts become right.
   private mutating func plan() throws(BlockError) -> Phase {
     let now = run.check.result
-    let rebuilds = repair == .all && run.check.hasWrongRefcounts && !run.check.hasExcess
-    let lowers = now.leaks > 0 && !run.check.isStructureBroken && run.check.badBlocks.isEmpty
+    // What a snapshot holds whose entry cannot be read looks leaked, and must not be freed.
+    let isKnown = !run.check.hasUnknownReferences
+    let rebuilds =
+      repair == .all && isKnown && run.check.hasWrongRefcounts && !run.check.hasExcess
+    let lowers =
+      now.leaks > 0 && isKnown && !run.check.isStructureBroken && run.check.badBlocks.isEmpty
     guard rebuilds || lowers || now.corruptions > 0 else {
       try markClean()
       return .done
@@ -134,7 +138,9 @@ struct RepairRun: ~Copyable {
 
   /// Flags follow refcounts: where those are not right, they stay.
   private mutating func afterRefcounts() throws(BlockError) -> Phase {
-    let areRight = repair == .all ? !run.check.hasExcess : !run.check.hasWrongRefcounts
+    let areRight =
+      !run.check.hasUnknownReferences
+      && (repair == .all ? !run.check.hasExcess : !run.check.hasWrongRefcounts)
     let othersRemain = run.check.result.corruptions > run.check.wrongFlags
     guard areRight, run.check.header.l1Entries > 0, repair == .all || !othersRemain else {
       return try checkAgain()

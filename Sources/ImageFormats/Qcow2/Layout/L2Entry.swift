@@ -32,6 +32,15 @@ package struct L2Entry: Hashable, Sendable {
   /// The same cluster, kept, but read as zero.
   package var markedZero: L2Entry { L2Entry(word: word | L2Entry.zeroFlag) }
 
+  /// The host bytes that it names, whether they are there or not; empty where it names none.
+  func bytes(_ geometry: ClusterGeometry) -> ByteRange {
+    if isCompressed {
+      let cluster = CompressedCluster(word: word, geometry)
+      return ByteRange(at: cluster.offset, length: cluster.length)
+    }
+    return ByteRange(at: clusterOffset, length: clusterOffset == 0 ? 0 : geometry.clusterSize)
+  }
+
   /// What an entry means.
   package enum Meaning: Hashable, Sendable {
     case unallocated

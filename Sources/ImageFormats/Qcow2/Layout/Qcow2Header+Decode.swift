@@ -7,8 +7,11 @@ extension Qcow2Header {
   ///   - bytes: the file's beginning: its first cluster, or less where the file is shorter.
   ///   - fileSize: the file's length, which bounds every table.
   ///   - file: the name for errors.
+  ///   - forCheck: take a header that only a repair can make whole: one without a refcount table.
   /// - Throws: `invalidImage` or `unsupported`, naming the field and its value.
-  package init(decoding bytes: [UInt8], fileSize: Int, file: String) throws(BlockError) {
+  package init(
+    decoding bytes: [UInt8], fileSize: Int, file: String, forCheck: Bool = false
+  ) throws(BlockError) {
     let reader = HeaderReader(bytes: bytes, file: file)
     try reader.requireMagic()
     let version = Int(try reader.field("version", UInt32.self, at: 4))
@@ -32,7 +35,7 @@ extension Qcow2Header {
     size = try reader.size()
     try reader.requireNoEncryption()
     (l1Entries, l1Offset) = try reader.l1Table(size: size, geometry, fileSize: fileSize)
-    refcountTableClusters = try reader.refcountTableClusters(geometry)
+    refcountTableClusters = try reader.refcountTableClusters(geometry, mayBeNone: forCheck)
     do {
       refcountTableOffset = try reader.refcountTableOffset(
         clusters: refcountTableClusters, geometry, fileSize: fileSize)
@@ -197,19 +200,26 @@ private struct HeaderReader {
     )
   }
 
-  func refcountTableClusters(_ geometry: ClusterGeometry) throws(BlockError) -> Int {
+  func refcountTableClusters(
+    _ geometry: ClusterGeometry, mayBeNone: Bool
+  ) throws(BlockError) -> Int {
     let clusters = try field("refcount_table_clusters", UInt32.self, at: 56)
-    guard clusters > 0 else { throw invalid("refcount_table_clusters", clusters, "is 0", at: 56) }
+    guard clusters > 0 || mayBeNone else { throw noRefcountTable }
     guard Int(clusters) <= max(1, Limits.refcountTableBytes >> geometry.clusterBits) else {
       throw invalid("refcount_table_clusters", clusters, "is above the limit of 8 MiB", at: 56)
     }
     return Int(clusters)
   }
 
+  private var noRefcountTable: BlockError {
+    invalid("refcount_table_clusters", 0, "says that there are no refcounts", at: 56)
+  }
+
   func refcountTableOffset(
     clusters: Int, _ geometry: ClusterGeometry, fileSize: Int
   ) throws(BlockError) -> Int {
-    try table(
+    if clusters == 0 { throw noRefcountTable }
+    return try table(
       "refcount_table_offset", offset: try field("refcount_table_offset", at: 48),
       bytes: clusters << geometry.clusterBits, geometry,
       fileSize: fileSize.roundedUp(to: geometry.clusterSize), at: 48)

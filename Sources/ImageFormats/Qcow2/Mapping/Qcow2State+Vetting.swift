@@ -34,11 +34,12 @@ extension Qcow2State {
     let slice = try l2Slice(table: table, guest: guest).slice
     let bytes = geometry.bytes(of: run.first, count: run.count)
     for word in slice.words where word != 0 {
-      let entry = L2Entry(word: word)
-      guard !entry.isCompressed, bytes.contains(entry.clusterOffset) else { continue }
+      let named = L2Entry(word: word).bytes(geometry)
+      guard named.overlaps(bytes) else { continue }
+      let offset = max(named.lower, bytes.lower)
       throw markCorrupt(
-        "Cluster \(geometry.cluster(at: entry.clusterOffset).index) counts as free, but an L2 "
-          + "entry near guest offset \(guest) names it", at: entry.clusterOffset)
+        "Cluster \(geometry.cluster(at: offset).index) counts as free, but an L2 entry near guest "
+          + "offset \(guest) names it", at: offset)
     }
   }
 }

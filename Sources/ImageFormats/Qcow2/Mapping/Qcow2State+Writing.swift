@@ -48,7 +48,12 @@ extension Qcow2State {
         wanted += 1
       }
       let run = try allocate(upTo: wanted)
-      try requireUnnamed(run, near: start)
+      do {
+        try requireUnnamed(run, near: start)
+      } catch {
+        freeUnreferenced(run)
+        throw error
+      }
       return WritePlan(
         kind: .new(isVirgin: takeVirginity(run)), guest: clusterRange(start, run.count),
         host: geometry.offset(of: run.first))
@@ -71,7 +76,8 @@ extension Qcow2State {
     // Without COPIED a snapshot shares the cluster; a table that a snapshot shares has no entry
     // with COPIED.
     guard L2Entry(word: word).isCopied else {
-      _ = try meaning(of: word, guest: guest)
+      // What the write will let go of must be there to be let go of: known before a byte is copied.
+      _ = try freed(by: L2Entry(word: word), unless: .empty, guest: guest)
       return .none
     }
     switch try meaning(of: word, guest: guest) {
@@ -169,7 +175,8 @@ extension Qcow2State {
   }
 
   /// The clusters that lose a reference when `old` goes; none where `new` keeps its cluster.
-  /// - Throws: `corrupt` for an entry that names metadata: letting go of it would free them.
+  /// - Throws: `corrupt` for an entry that names metadata, a cluster that counts as free already,
+  ///   or one that another entry calls its own: letting go of it would free what others hold.
   mutating func freed(
     by old: L2Entry, unless new: L2Entry, guest: Int
   ) throws(BlockError) -> ClusterRun? {
@@ -188,6 +195,12 @@ extension Qcow2State {
       throw markCorrupt(
         "The L2 entry for guest offset \(guest) names the \(region.rawValue)",
         at: geometry.offset(of: run.first))
+    }
+    if old.isCopied { try requireOwn(geometry.offset(of: run.first), guest: guest) }
+    for index in 0..<run.count where try refcount(of: run.first + index) == 0 {
+      throw markCorrupt(
+        "Cluster \(run.first.index + index) counts as free, but the L2 entry for guest offset "
+          + "\(guest) names it", at: geometry.offset(of: run.first + index))
     }
     return run
   }

@@ -3,10 +3,13 @@ import BlockCore
 extension Qcow2State {
   /// Notes where L2 tables and refcount blocks lie. Two tables in one place, or a refcount block
   /// that is none, make the image read-only: changing one would change the other.
+  ///
+  /// Reads L1 and refcount table once, where the file is short enough for a bit for each of its
+  /// clusters: passes that a filter turns out to be too small for end early.
   mutating func noteTables() throws(BlockError) {
     var capacity = TableFilter.leastCapacity
     while true {
-      var places = TablePlaces(capacity: capacity)
+      var places = TablePlaces(newFilter(capacity))
       try note(in: &places)
       if !places.filter.isCrowded {
         adopt(places.filter)
@@ -19,8 +22,12 @@ extension Qcow2State {
 
   /// Notes the only tables that there are: the blocks of `layout`.
   mutating func noteTables(of layout: EmptyLayout) {
-    adopt(TableFilter(capacity: TableFilter.leastCapacity))
+    adopt(newFilter(TableFilter.leastCapacity))
     for position in layout.blockIndices.indices { noteTable(at: layout.block(position)) }
+  }
+
+  private func newFilter(_ capacity: Int) -> TableFilter {
+    TableFilter(capacity: capacity, clusters: geometry.clusters(for: fileEnd))
   }
 
   private mutating func adopt(_ filter: TableFilter) {
@@ -63,7 +70,7 @@ extension Qcow2State {
   /// Counts the tables in the clusters in which the filter suspected more than one.
   private func confirm(_ places: inout TablePlaces) throws(BlockError) {
     if places.suspects.isEmpty { return }
-    var isSuspect = TableFilter(capacity: TablePlaces.mostSuspects)
+    var isSuspect = newFilter(TablePlaces.mostSuspects)
     for cluster in places.suspects { isSuspect.insert(cluster) }
     var found: [HostCluster: MetadataRegion] = [:]
     try forEachTable { (region, cluster) in
@@ -152,7 +159,7 @@ private struct TablePlaces {
   /// four million tables is read a few times only.
   static let mostSuspects = 16_384
 
-  init(capacity: Int) { filter = TableFilter(capacity: capacity) }
+  init(_ filter: TableFilter) { self.filter = filter }
 
   /// Whether looking on would change nothing: the filter is too small.
   var isDecided: Bool { filter.isCrowded }

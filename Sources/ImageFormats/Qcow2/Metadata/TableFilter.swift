@@ -1,5 +1,6 @@
-/// Tells of a cluster that it is surely no table, or that it may be one: a Bloom filter, so that
-/// its memory is bounded however many tables an image has.
+/// Tells of a cluster that it is surely no table, or that it may be one, in a memory that is
+/// bounded however many tables an image has: a bit for each cluster where the file has few enough
+/// of them, else a Bloom filter.
 ///
 /// Tables that go are not taken out; they only cost a closer look later.
 ///
@@ -7,32 +8,39 @@
 struct TableFilter {
   private var words: [UInt64]
   private let shift: UInt64
-  private(set) var count = 0
+  /// Clusters below have a bit of their own; of the others two bits each are shared.
+  private let ownBits: Int
+  /// Tables that share bits.
+  private var sharing = 0
   private let capacity: Int
 
-  /// Bits for each table: one answer in a thousand is "may be" for no reason.
+  /// Bits for each table that shares them: one answer in a thousand is "may be" for no reason.
   private static let bitsPerTable = 64
-  /// 4 MiB: with four million tables, the most that there can be, one answer in twenty is.
+  /// 4 MiB: a bit for each cluster of 2 TiB in clusters of 64 KiB. With four million tables in a
+  /// longer file, the most that there can be, one answer in twenty is "may be" for no reason.
   private static let mostBits = 1 << 25
   /// The capacity of the smallest filter, 4 KiB.
   static let leastCapacity = 512
 
-  /// A filter for about `capacity` tables, a power of two.
-  init(capacity: Int) {
+  /// A filter for about `capacity` tables, a power of two, in a file of `clusters` clusters.
+  init(capacity: Int, clusters: Int) {
     let bits = min(capacity * TableFilter.bitsPerTable, TableFilter.mostBits)
     self.capacity = bits == TableFilter.mostBits ? .max : capacity
+    ownBits = clusters <= bits ? bits : 0
     words = [UInt64](repeating: 0, count: bits / 64)
     shift = UInt64(64 - bits.trailingZeroBitCount)
   }
 
   /// Whether a larger filter would tell better.
-  var isCrowded: Bool { count > capacity }
+  var isCrowded: Bool { sharing > capacity }
   /// The memory that it takes, in bytes.
   var bytes: Int { words.count * 8 }
 
-  /// Two places, from the high bits of products with odd constants (multiplicative hashing).
+  /// Two places, from the high bits of products with odd constants (multiplicative hashing); one
+  /// and the same for a cluster that has a bit of its own.
   private func places(_ cluster: HostCluster) -> (UInt64, UInt64) {
     let index = UInt64(cluster.index)
+    if cluster.index < ownBits { return (index, index) }
     return ((index &* 0x9e37_79b9_7f4a_7c15) >> shift, (index &* 0xc2b2_ae3d_27d4_eb4f) >> shift)
   }
 
@@ -51,7 +59,7 @@ struct TableFilter {
     let wasThere = has(first) && has(second)
     words[Int(first >> 6)] |= 1 << (first & 63)
     words[Int(second >> 6)] |= 1 << (second & 63)
-    count += 1
+    if cluster.index >= ownBits { sharing += 1 }
     return wasThere
   }
 }

@@ -72,6 +72,10 @@ extension Qcow2State {
       }
     }
     let run = ClusterRun(first: geometry.cluster(at: table), count: 1)
+    guard try refcount(of: run.first) > 0 else {
+      throw markCorrupt(
+        "Cluster \(run.first.index) counts as free, but L1 entry \(index) names it", at: table)
+    }
     for run in freed + [run] { ClusterRun.append(run, to: &pendingFrees) }
     l2.drop(geometry.bytes(of: run.first, count: 1))
     l1.set(index, to: 0)

@@ -22,6 +22,7 @@ extension Qcow2State {
       )
     }
     let runs = try bitmapClusters(count: count, directory: offset, bytes: size)
+    try requireUnshared(runs)
     let extensionOffset =
       header.headerLength + header.extensions.dropLast().reduce(0) { $0 + $1.encodedLength }
     // Type 0 ends the list.
@@ -75,6 +76,29 @@ extension Qcow2State {
     return run
   }
 
+  /// Throws where a cluster that the bitmaps name is free, is named by them twice, or is anybody
+  /// else's too: of the guest, of a snapshot, of a table. A refcount of 1 does not tell whose it
+  /// is, so all references are counted; that reads every table once, for who wants bitmaps gone.
+  private mutating func requireUnshared(_ runs: [ClusterRun]) throws(BlockError) {
+    // The header on disk calls the bitmaps inconsistent by now, so they are not counted.
+    var others = try CheckRun(io)
+    try others.countReferences()
+    let runs = runs.sorted { $0.first < $1.first }
+    for (index, run) in runs.enumerated() {
+      if index > 0, runs[index - 1].end > run.first {
+        throw badBitmap("they name cluster \(run.first.index) twice")
+      }
+      for cluster in (0..<run.count).map({ run.first + $0 }) {
+        guard others.check.counts[cluster.index] == 0 else {
+          throw badBitmap("they name cluster \(cluster.index), which is not theirs alone")
+        }
+        guard try refcount(of: cluster) > 0 else {
+          throw badBitmap("they name cluster \(cluster.index), whose refcount is 0")
+        }
+      }
+    }
+  }
+
   /// A range that is cluster-aligned and inside the file.
   private func bitmapPlace(
     _ what: String, _ offset: UInt64, bytes: UInt64
@@ -87,6 +111,6 @@ extension Qcow2State {
   }
 
   private func badBitmap(_ sentence: String) -> BlockError {
-    BlockError(.corrupt, "The bitmaps are damaged: \(sentence)", file: name)
+    BlockError(.invalidImage, "The bitmaps are damaged: \(sentence)", file: name)
   }
 }

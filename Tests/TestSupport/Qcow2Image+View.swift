@@ -1,11 +1,12 @@
-import BlockCore
-import ImageFormats
-import TestSupport
+package import BlockCore
+package import ImageFormats
 
 extension Qcow2Image {
   /// What a guest sees of `range` with `backing` under the image: each run is read from where the
   /// image says that it lives.
-  func view(_ range: ByteRange, over backing: (any BackingView)? = nil) throws -> [UInt8] {
+  package func view(
+    _ range: ByteRange, over backing: (any BackingView)? = nil
+  ) throws(BlockError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0xee, count: range.length)
     try bytes.withMutableBytes { (target) throws(BlockError) in
       var rest = range
