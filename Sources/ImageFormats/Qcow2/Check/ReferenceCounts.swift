@@ -145,8 +145,10 @@ struct ReferenceCounts: ~Copyable {
   func forEachCounted(_ body: (_ cluster: Int, _ count: UInt32) -> Void) {
     for (index, page) in pages.enumerated() {
       guard let page else { continue }
-      for slot in 0..<ReferenceCounts.pageClusters where page.count(slot) > 0 {
-        body(index * ReferenceCounts.pageClusters + slot, page.count(slot))
+      let first = index * ReferenceCounts.pageClusters
+      for slot in 0..<min(ReferenceCounts.pageClusters, clusters - first)
+      where page.count(slot) > 0 {
+        body(first + slot, page.count(slot))
       }
     }
   }

@@ -9,6 +9,9 @@ struct SnapshotTable {
   /// The snapshots' names, as they are; bytes that are not UTF-8 are escaped.
   let names: [String]
 
+  /// What is shown of a name; QEMU keeps no more of it.
+  private static let mostNameBytes = 255
+
   /// Reads the table entry by entry; each is bounded, and so is their number.
   init(_ header: Qcow2Header, _ io: MetadataIO) throws(BlockError) {
     var names: [String] = []
@@ -27,7 +30,8 @@ struct SnapshotTable {
           file: io.storage.name, offset: offset + 36)
       }
       let nameOffset = offset + 40 + extra + idLength
-      let name = try SnapshotTable.bytes(io, at: nameOffset, count: nameLength, index)
+      let shown = min(nameLength, SnapshotTable.mostNameBytes)
+      let name = try SnapshotTable.bytes(io, at: nameOffset, count: shown, index)
       names.append(String(validating: name, as: UTF8.self) ?? PrintableText.of(name))
       offset = (nameOffset + nameLength).roundedUp(to: 8)
       guard offset - header.snapshotsOffset <= Limits.snapshotTableBytes else {
