@@ -43,6 +43,11 @@ package struct BackingChain: Sendable {
     try top.write(range, over: view(from: 1), filling: fill)
   }
 
+  /// Writes pieces of `bytes`, which do not overlap, to the top layer.
+  package func write(_ pieces: [WritePiece], of bytes: RawSpan) throws(BlockError) {
+    try top.write(pieces, of: bytes, over: view(from: 1))
+  }
+
   /// Makes `range` read zero through the top layer.
   package func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
     try top.writeZeroes(range, deallocate: deallocate, over: view(from: 1))

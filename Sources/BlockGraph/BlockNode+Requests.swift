@@ -85,13 +85,35 @@ extension BlockNode {
     }
   }
 
-  /// Calls `body`, which takes the bytes of `range` from the image, while no change touches them.
-  /// Lane.
+  /// Writes pieces of `bytes`, which do not overlap, while nothing else touches what lies from the
+  /// first to the last of them. Lane.
+  package func write(
+    _ pieces: [WritePiece], of bytes: RawSpan, over backing: (any BackingView)?
+  ) throws(BlockError) {
+    guard let first = pieces.first else { return }
+    var hull = first.range
+    var count = 0
+    for piece in pieces {
+      try check(piece.range.lower, piece.range.length)
+      hull = ByteRange(
+        from: min(hull.lower, piece.range.lower), to: max(hull.upper, piece.range.upper))
+      count += piece.range.length
+    }
+    try counters.writes.count(count) { () throws(BlockError) in
+      try changing(hull, locking: lockRange(hull)) { () throws(BlockError) in
+        try image.write(pieces, of: bytes, over: backing)
+      }
+    }
+    counters.noteWrite(upTo: hull.upper)
+  }
+
+  /// Calls `body`, which takes `bytes` bytes from `range` of the image, while no change touches
+  /// them. Lane.
   package func reading(
-    _ range: ByteRange, _ body: (any ImageDriver) throws(BlockError) -> Void
+    _ bytes: Int, from range: ByteRange, _ body: (any ImageDriver) throws(BlockError) -> Void
   ) throws(BlockError) {
     try check(range.lower, range.length)
-    try counters.reads.count(range.length) { () throws(BlockError) in
+    try counters.reads.count(bytes) { () throws(BlockError) in
       try withRange(range, body)
     }
   }

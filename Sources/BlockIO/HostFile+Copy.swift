@@ -55,11 +55,13 @@ extension HostFile {
   ) throws(BlockError) -> Int {
     // It would go through the page cache, which direct I/O is to pass by.
     guard alignment == 1 && source.alignment == 1 else { return 0 }
-    return try attempt(.copyRange, from: source) { from in
-      Int(
-        cl_copy_file_range(
-          from.descriptor, Int64(range.lower), file.descriptor, Int64(target.lower),
-          Int64(range.length)))
+    return try inTurn(file, target) { () throws(BlockError) in
+      try attempt(.copyRange, from: source) { from in
+        Int(
+          cl_copy_file_range(
+            from.descriptor, Int64(range.lower), file.descriptor, Int64(target.lower),
+            Int64(range.length)))
+      }
     }
   }
 

@@ -9,7 +9,7 @@ extension HostFile {
 
   package func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
     let file = try writableFile()
-    defer { forgetKnownData() }
+    defer { forgetKnownData(in: range) }
     // A device's fallocate takes whole blocks only.
     let core = isDevice ? range.narrowed(to: blockSize) : range
     if core.isEmpty { return try writeZeroBytes(range) }
@@ -30,7 +30,7 @@ extension HostFile {
 
   package func discard(_ range: ByteRange) throws(BlockError) {
     let file = try writableFile()
-    defer { forgetKnownData() }
+    defer { forgetKnownData(in: range) }
     let core = isDevice ? range.narrowed(to: blockSize) : range
     if core.isEmpty { return }
     guard isDevice else {
@@ -50,12 +50,11 @@ extension HostFile {
     let end = min(range.upper, try size(of: file))
     guard range.lower < end else { return StorageExtent(range: range, isData: false) }
     let all = StorageExtent(range: ByteRange(from: range.lower, to: end), isData: true)
-    let known = state.withLock { $0.knownData }
-    if known.contains(range.lower) {
-      let data = ByteRange(from: range.lower, to: min(known.upper, end))
-      return StorageExtent(range: data, isData: true)
-    }
     do {
+      if let known = try knownData(at: range.lower, file) {
+        let data = ByteRange(from: range.lower, to: min(known, end))
+        return StorageExtent(range: data, isData: true)
+      }
       let data = try seek(file, range.lower, cl_SEEK_DATA)
       guard data == range.lower else {
         let hole = ByteRange(from: range.lower, to: min(data, range.upper))
@@ -64,7 +63,6 @@ extension HostFile {
       let hole = try seek(file, range.lower, cl_SEEK_HOLE)
       // The data may have become a hole between the two calls.
       guard hole > range.lower else { return all }
-      state.withLock { $0.knownData = ByteRange(from: range.lower, to: hole) }
       return StorageExtent(range: ByteRange(from: range.lower, to: min(hole, end)), isData: true)
     } catch let error where error.errno == ENXIO {
       return StorageExtent(range: range, isData: false)
@@ -73,9 +71,32 @@ extension HostFile {
     }
   }
 
-  /// After a change that may have made holes.
-  func forgetKnownData() {
-    state.withLock { $0.knownData = ByteRange(at: 0, length: 0) }
+  /// Where the data around `offset` ends, if that is known; looks on from the last that is. A look
+  /// that fails says what `lseek` says, past the last data `ENXIO`.
+  private func knownData(at offset: Int, _ file: OpenFile) throws(BlockError) -> Int? {
+    let known = state.withLock { $0.knownData }
+    guard known.isWanting(offset) else { return known.end(ofDataAt: offset) }
+    return try dataLook.withLock { () throws(BlockError) in
+      try lookForData(upTo: offset, file)
+      return state.withLock { $0.knownData.end(ofDataAt: offset) }
+    }
+  }
+
+  private func lookForData(upTo offset: Int, _ file: OpenFile) throws(BlockError) {
+    var known = state.withLock { $0.knownData }
+    defer { state.withLock { if $0.knownData.frontier < known.frontier { $0.knownData = known } } }
+    for _ in 0..<KnownData.mostLooks where known.isWanting(offset) {
+      let data = try seek(file, known.frontier, cl_SEEK_DATA)
+      let hole = try seek(file, data, cl_SEEK_HOLE)
+      // The data may have become a hole between the two calls.
+      guard hole > data else { return }
+      known.append(ByteRange(from: data, to: hole))
+    }
+  }
+
+  /// After a change that may have made holes of `range`.
+  func forgetKnownData(in range: ByteRange) {
+    state.withLock { $0.knownData.remove(range) }
   }
 
   // The position that this moves is used by nobody.

@@ -33,14 +33,18 @@ package final class HostFile: Storage {
     var refusedModes: Set<Int32> = []
     /// The devices from which it cannot copy or clone into this file.
     var refusedCopies: [UInt64: Set<CopyMethod>] = [:]
-    /// Where data was found last: asking again for each part of it would let some file systems
-    /// (tmpfs) walk through all of it each time. Holes that somebody else has made there since are
-    /// taken for data, which is always right.
-    var knownData = ByteRange(at: 0, length: 0)
+    /// Where data was found.
+    var knownData = KnownData()
+    /// What was written last in large pieces, and the disk has not been told to begin with.
+    var written = ByteRange(at: 0, length: 0)
   }
   let state: Mutex<State>
   private let lock: Mutex<ImageLock>
   private let isLocking: Bool
+  /// Held by large writes through the page cache.
+  let bulkWrites = SleepingLock()
+  /// Held by who looks where data is.
+  let dataLook = SleepingLock()
   /// Direct I/O only: held by whoever changes parts of blocks, or the end of the file.
   let partialWrites = Mutex(())
 
@@ -202,7 +206,9 @@ extension HostFile {
       let range = ByteRange(at: offset, length: bytes.count)
       if unsafe isAligned(bytes, at: offset) {
         try besidePartialWrites(file, range) { () throws(BlockError) in
-          try unsafe file.write(bytes, at: offset)
+          try inTurn(file, range) { () throws(BlockError) in
+            try unsafe file.write(bytes, at: offset)
+          }
         }
       } else {
         try unsafe bouncedWrite(file, bytes, at: offset)
@@ -231,7 +237,7 @@ extension HostFile {
     guard !isDevice else {
       throw BlockError(.unsupported, "A block device cannot change its length", file: name)
     }
-    defer { forgetKnownData() }
+    defer { forgetKnownData(in: ByteRange(from: size, to: Int.max)) }
     try SystemCall.run(on: name) { ftruncate(file.descriptor, size) }
   }
 }

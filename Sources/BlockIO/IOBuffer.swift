@@ -21,7 +21,7 @@ package final class IOBuffer: @unchecked Sendable {
     self.count = count
     unsafe memory = .allocate(
       byteCount: count.roundedUp(to: IOBuffer.alignment), alignment: IOBuffer.alignment)
-    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
+    if let start = unsafe memory.baseAddress { unsafe _ = memset(start, 0, memory.count) }
   }
 
   deinit { unsafe memory.deallocate() }

@@ -46,6 +46,10 @@ int64_t cl_copy_file_range(
   return copy_file_range(source, &from, target, &to, (size_t)length, 0);
 }
 
+int32_t cl_start_write_back(int32_t fd, int64_t offset, int64_t length) {
+  return sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE);
+}
+
 int32_t cl_clone_range(
     int32_t source, int64_t source_offset, int32_t target, int64_t target_offset, int64_t length) {
   struct file_clone_range range = {

@@ -49,6 +49,11 @@ package protocol ImageDriver: AnyObject, Sendable {
     _ range: ByteRange, over backing: (any BackingView)?, filling fill: WriteFiller
   ) throws(BlockError)
 
+  /// Writes pieces of `bytes`, which do not overlap, to where they belong, in any order.
+  func write(
+    _ pieces: [WritePiece], of bytes: RawSpan, over backing: (any BackingView)?
+  ) throws(BlockError)
+
   /// Makes `range` read zero whatever lies underneath, with as few bytes stored as the format
   /// allows; with `deallocate`, clusters that held data are freed.
   func writeZeroes(
@@ -65,8 +70,7 @@ package protocol ImageDriver: AnyObject, Sendable {
   /// under this image) is longer than the old end. Shrinking is refused.
   func resize(to size: Int, over backing: (any BackingView)?) throws(BlockError)
 
-  /// Starts to empty the layer, so that everything falls through to the backing file.
-  /// Refused where the format or the image cannot.
+  /// Starts to empty the layer, so that all falls through; refused where that cannot be.
   func makeEmpty(_ mode: EmptyMode) throws(BlockError) -> any ImageOperation
 
   /// Checks that `link` could be stored, without writing; a name too long is refused here.
@@ -90,7 +94,43 @@ package typealias WriteFiller = (
   _ part: ByteRange, _ storage: any Storage, _ offset: Int
 ) throws(BlockError) -> Void
 
+/// Bytes in memory, and where on the guest's disk they belong.
+///
+/// Isolation: value.
+package struct WritePiece: Hashable, Sendable {
+  /// The guest bytes; not empty.
+  package var range: ByteRange
+  /// The first one's index in memory.
+  package var place: Int
+
+  package init(_ range: ByteRange, at place: Int) {
+    self.range = range
+    self.place = place
+  }
+
+  /// Appends `next` to `list`, as one with the last where it goes on from there, in memory too.
+  package static func append(_ next: WritePiece, to list: inout [WritePiece]) {
+    if let last = list.last, last.range.upper == next.range.lower,
+      last.place + last.range.length == next.place
+    {
+      list[list.count - 1].range.length += next.range.length
+    } else {
+      list.append(next)
+    }
+  }
+}
+
 extension ImageDriver {
+  /// One piece after the other; formats that can do better say so.
+  package func write(
+    _ pieces: [WritePiece], of bytes: RawSpan, over backing: (any BackingView)?
+  ) throws(BlockError) {
+    for piece in pieces {
+      let part = bytes.extracting(piece.place..<piece.place + piece.range.length)
+      try write(part, at: piece.range.lower, over: backing)
+    }
+  }
+
   /// Writes `bytes`, as `write(_:over:filling:)`.
   package func write(
     _ bytes: RawSpan, at offset: Int, over backing: (any BackingView)?

@@ -7,9 +7,10 @@ import QMPClient
 struct WorkDirectory {
   /// The files that it may hold.
   enum File: String, CaseIterable {
-    case base = "base.qcow2"
+    case base = "base.img"
     case overlay = "overlay.qcow2"
     case commands
+    case text
   }
 
   private let path: String
@@ -37,13 +38,18 @@ struct WorkDirectory {
     unsafe rmdir(path)
   }
 
-  /// Writes `text` into `file`.
-  func write(_ text: String, to file: File) throws(Failure) {
+  /// Writes `text` into `file`, as many `times`, and no more than `cutAt` bytes.
+  func write(
+    _ text: String, times: Int = 1, cutAt end: Int? = nil, to file: File
+  ) throws(Failure) {
     let descriptor = unsafe open(path(of: file), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     defer { close(descriptor) }
-    guard StandardStream.write(text, to: descriptor) else {
-      throw Self.failure("write", path(of: file))
+    for _ in 0..<times {
+      guard StandardStream.write(text, to: descriptor) else {
+        throw Self.failure("write", path(of: file))
+      }
     }
+    if let end, ftruncate(descriptor, end) != 0 { throw Self.failure("cut", path(of: file)) }
   }
 
   /// The bytes that `file` takes on its file system.

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// What an overlay holds.
+/// What an overlay holds, and over what.
 ///
 /// Isolation: value.
 enum Workload: String, CaseIterable, ExpressibleByArgument {
@@ -10,6 +10,14 @@ enum Workload: String, CaseIterable, ExpressibleByArgument {
   case random
   /// 16,384 writes of 4 KiB in 8 TiB, in random order.
   case scattered
+  /// 1 GiB of text in compressed clusters, about 3 to 1, by deflate.
+  case zlib
+  /// The same by zstd.
+  case zstd
+  /// 2 GiB of zeros that take no bytes, over a base that holds as much.
+  case zeros
+  /// 2 GiB in pieces of 1 MiB, over a raw base with as many holes.
+  case raw
 
   /// With more, there would be nothing left of the smallest workload.
   static let largestScale = 1024

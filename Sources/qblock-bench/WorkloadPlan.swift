@@ -10,6 +10,12 @@ struct WorkloadPlan {
   let workload: Workload
   /// What a guest sees, in bytes.
   let virtualSize: Int
+  /// The format of the base.
+  var baseFormat: String { workload == .raw ? "raw" : "qcow2" }
+  /// By what the overlay's clusters are compressed; nil where they are written as they are.
+  var compression: String? {
+    [.zlib, .zstd].contains(workload) ? workload.rawValue : nil
+  }
   /// The length of each write in bytes.
   let writeLength: Int
   /// Where each write begins, in the order in which they are made.
@@ -19,10 +25,18 @@ struct WorkloadPlan {
   init(_ workload: Workload, scale: Int) {
     self.workload = workload
     switch workload {
-    case .contiguous:
+    case .contiguous, .zeros:
       writeLength = 2 << 20
       offsets = (0..<1024 / scale).map { $0 * (2 << 20) }
       virtualSize = offsets.count * writeLength
+    case .zlib, .zstd:
+      writeLength = 2 << 20
+      offsets = (0..<max(1, 512 / scale)).map { $0 * (2 << 20) }
+      virtualSize = offsets.count * writeLength
+    case .raw:
+      writeLength = 1 << 20
+      offsets = (0..<2048 / scale).map { $0 * (2 << 20) }
+      virtualSize = offsets.count * 2 * writeLength
     case .random:
       writeLength = Self.clusterSize
       virtualSize = 64 << 30
@@ -47,11 +61,28 @@ struct WorkloadPlan {
     return (clusters + tables) * Self.clusterSize + rest
   }
 
-  /// The writes as commands of `qemu-io`; no two neighbours hold the same byte.
+  /// The least that the overlay takes.
+  var leastOverlayBytes: Int {
+    switch workload {
+    case .zeros: 0
+    // Compressed to a tenth it would be no text.
+    case .zlib, .zstd: dataBytes / 10
+    case .contiguous, .random, .scattered, .raw: dataBytes
+    }
+  }
+
+  /// The writes to the overlay as commands of `qemu-io`; no two neighbours hold the same byte.
   var commands: String {
-    offsets.enumerated().map { index, offset in
-      "write -q -P \(index % 255 + 1) \(offset) \(writeLength)\n"
-    }.joined()
+    workload == .zeros ? lines { (_, range) in "write -q -z -u \(range)" } : data
+  }
+
+  /// The writes to the base, where it holds something.
+  var baseCommands: String { workload == .zeros ? data : "" }
+
+  private var data: String { lines { (index, range) in "write -q -P \(index % 255 + 1) \(range)" } }
+
+  private func lines(_ command: (_ index: Int, _ range: String) -> String) -> String {
+    offsets.enumerated().map { command($0, "\($1) \(writeLength)") + "\n" }.joined()
   }
 
   private static func scatter(_ count: Int, of length: Int, in size: Int) -> [Int] {

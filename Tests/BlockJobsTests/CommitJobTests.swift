@@ -159,16 +159,16 @@ struct CommitJobTests {
 
   @Test("a write to what is being copied at that moment is copied afterwards")
   func writeInBetween() async throws {
-    let size = 8 << 20
+    let size = 16 << 20
     let baseDisk = HeldStorage(MemoryStorage())
     let middleDisk = HeldStorage(MemoryStorage(), .reads(longerThan: Self.cluster))
     let base = try stage.qcow2("base", size: size, on: baseDisk)
     let middle = try stage.qcow2("middle", size: size, over: base, on: middleDisk)
     let top = try stage.qcow2("top", size: size, over: middle)
-    // One piece from two layers, and another piece far away.
+    // One piece from two layers, and far away more than one step copies.
     try stage.write(bytes(Self.cluster, 1), to: top, at: 0)
     try stage.write(bytes(2 * Self.cluster, 2), to: middle, at: Self.cluster)
-    try stage.write(bytes(Self.cluster, 3), to: top, at: 4 << 20)
+    try stage.write(bytes(4 << 20, 3), to: top, at: 8 << 20)
     baseDisk.hold()
     middleDisk.hold()
     let job = try stage.commit(top, into: base)

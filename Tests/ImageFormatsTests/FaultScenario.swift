@@ -62,6 +62,22 @@ struct FaultScenario: Sendable, CustomTestStringConvertible {
       hasSnapshot: true, prepare: { try $0.write(bytes(40_000, 2), at: 2 << 20 - 20_000) },
       operation: { try $0.write(bytes(20_001), at: 2 << 20 - 10_000) }),
     FaultScenario(
+      "a write of pieces that lie apart, in clusters that are there and in new ones",
+      clusterSize: 512, size: 300_032, backingBytes: 150_000,
+      prepare: {
+        try $0.write(bytes(2000, 2), at: 40_000)
+        try $0.dropClusters(ByteRange(at: 40_448, length: 512))
+      },
+      operation: {
+        try $0.write(
+          bytes(6144, 3),
+          apart: [
+            ByteRange(at: 1024, length: 1024), ByteRange(at: 40_448, length: 1024),
+            ByteRange(at: 98_304, length: 1536), ByteRange(at: 131_172, length: 1024),
+            ByteRange(at: 262_144, length: 1536),
+          ])
+      }),
+    FaultScenario(
       "a flush of new tables, changed entries and freed clusters", clusterSize: 512,
       size: 300_032, backingBytes: 200_000,
       prepare: { try $0.write(bytes(60_000, 2), at: 0) },

@@ -59,6 +59,22 @@ final class ImageUnderTest {
     model.put(bytes, at: offset)
   }
 
+  /// Writes `bytes` to the ranges, which do not overlap and together are as long, in one call.
+  func write(_ bytes: [UInt8], apart ranges: [ByteRange]) throws {
+    var pieces: [WritePiece] = []
+    var place = 0
+    for range in ranges {
+      pieces.append(WritePiece(range, at: place))
+      place += range.length
+    }
+    try bytes.withBytes { (source) throws(BlockError) in
+      try image.write(pieces, of: source, over: backing)
+    }
+    for piece in pieces {
+      model.put(Array(bytes[piece.place..<piece.place + piece.range.length]), at: piece.range.lower)
+    }
+  }
+
   func writeZeroes(_ range: ByteRange, deallocate: Bool) throws {
     try image.writeZeroes(range, deallocate: deallocate, over: backing)
     model.zero(range)

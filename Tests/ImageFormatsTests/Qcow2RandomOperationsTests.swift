@@ -67,7 +67,8 @@ struct Qcow2RandomOperationsTests {
     let length = Int.random(in: 1...longest, using: &random)
     let range = ByteRange(at: offset, length: length)
     switch Int.random(in: 0..<20, using: &random) {
-    case 0..<11: try test.write(random.bytes(length), at: offset)
+    case 0..<8: try test.write(random.bytes(length), at: offset)
+    case 8..<11: try writeApart(test, range, &random)
     case 11..<14: try test.writeZeroes(range, deallocate: true)
     case 14..<16: try test.writeZeroes(range, deallocate: false)
     case 16..<18: try test.dropClusters(range)
@@ -77,5 +78,25 @@ struct Qcow2RandomOperationsTests {
       let unit = test.backing == nil ? 512 : 1
       try test.resize(to: size + unit * Int.random(in: 1...100_000 / unit, using: &random))
     }
+  }
+
+  /// Writes some of the clusters of `range`, with zeros among the bytes, and in any order.
+  private func writeApart(
+    _ test: ImageUnderTest, _ range: ByteRange, _ random: inout SeededGenerator
+  ) throws {
+    let cluster = test.image.clusterSize
+    var pieces: [ByteRange] = []
+    var lower = range.lower
+    while lower < range.upper {
+      let end = min(range.upper, (lower + 1).roundedUp(to: cluster))
+      if Bool.random(using: &random) { pieces.append(ByteRange(from: lower, to: end)) }
+      lower = end
+    }
+    if Bool.random(using: &random) { pieces.shuffle(using: &random) }
+    var bytes = random.bytes(pieces.reduce(0) { $0 + $1.length })
+    if bytes.count > 3 {
+      bytes.zero(ByteRange(from: bytes.count / 3, to: bytes.count / 3 * 2))
+    }
+    try test.write(bytes, apart: pieces)
   }
 }

@@ -108,6 +108,7 @@ func blockCommit() throws {
     $0.autoDismiss = false
     $0.autoComplete = true
     $0.makeEmpty = true
+    $0.skipIdentical = true
     $0.ownNodes = ["d", "b"]
   }
   #expect(try received(full) == full)

@@ -108,6 +108,7 @@ extension DaemonServices {
     var request = CommitJob.Request(chain: chain, base: index)
     request.backingFile = call.backingFile
     request.emptiesTop = call.makeEmpty
+    request.skipsIdentical = call.skipIdentical
     return request
   }
 

@@ -40,6 +40,8 @@ package final class CommitJob: JobBody {
     package var backingFile: String?
     /// Whether the top is emptied in the end. Only for an active layer directly on the base.
     package var emptiesTop = false
+    /// Whether data that the base shows already is compared instead of written.
+    package var skipsIdentical = false
 
     package init(chain: BackingChain, base: Int) {
       self.chain = chain
@@ -57,6 +59,7 @@ package final class CommitJob: JobBody {
   private var link: BackingLink
   private let isLinkGiven: Bool
   private let emptiesTop: Bool
+  private let skipsIdentical: Bool
   private let claims: NodeClaims
   private let tracker: DirtyTracker?
   private let firstGeneration: Int
@@ -80,6 +83,7 @@ package final class CommitJob: JobBody {
     overlays = graph.overlays(of: top)
     canComplete = overlays.isEmpty
     emptiesTop = request.emptiesTop
+    skipsIdentical = request.skipsIdentical
     link = BackingLink(
       bytes: request.backingFile.map { Array($0.utf8) } ?? base.path, format: base.image.format)
     isLinkGiven = request.backingFile != nil
@@ -191,7 +195,9 @@ extension CommitJob {
   private func survey(_ job: JobContext) async throws(BlockError) -> CopyWork {
     let survey = SurveyWork(source)
     try await job.run(survey)
-    return CopyWork(source, plan: survey.plan, tracker: tracker, progress: job.progress)
+    return CopyWork(
+      source, plan: survey.plan, tracker: tracker, skippingIdentical: skipsIdentical,
+      progress: job.progress)
   }
 }
 

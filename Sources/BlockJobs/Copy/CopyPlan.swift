@@ -22,6 +22,8 @@ package struct CopyPlan: Sendable {
 
   /// 65,536 stretches are 1.5 MiB.
   private static let most = 1 << 16
+  /// Stretches that are taken at once.
+  private static let mostTaken = 64
 
   /// In order; taken from `head` on.
   private var items: [Item] = []
@@ -35,7 +37,7 @@ package struct CopyPlan: Sendable {
   package private(set) var bytes = 0
 
   /// An empty plan that joins runs with gaps up to `gap` bytes, and has at most `most` stretches.
-  package init(joining gap: Int = 1 << 20, most: Int = CopyPlan.most) {
+  package init(joining gap: Int = 16 << 20, most: Int = CopyPlan.most) {
     precondition(gap >= 0 && most > 1)
     self.gap = gap
     self.most = most
@@ -71,6 +73,19 @@ package struct CopyPlan: Sendable {
       range: item.range.prefix(length), bytes: min(item.bytes, max(budget, Int(moved))))
     putBack(Item(range: item.range.dropping(length), bytes: item.bytes - part.bytes))
     return part
+  }
+
+  /// Takes stretches from the front, in order, until they hold about `budget` bytes or are as many
+  /// as one step takes; empty when nothing is left.
+  package mutating func takeSeveral(_ budget: Int, alignment: Int) -> [Item] {
+    var taken: [Item] = []
+    var rest = max(budget, 1)
+    while rest > 0, taken.count < CopyPlan.mostTaken, let item = take(rest, alignment: alignment) {
+      taken.append(item)
+      rest -= item.bytes
+    }
+    // What was put back may lie anywhere.
+    return taken.sorted { $0.range.lower < $1.range.lower }
   }
 
   /// Puts back what was taken and not done; it comes first.

@@ -7,15 +7,14 @@ import Synchronization
 /// The copy loop, from some layers of a chain into the one below or above them: takes what the plan
 /// says, looks again at what lies there, and writes it to the target, on several lanes at once.
 ///
-/// A step copies one large run or many small ones, up to its lease; neighbours on the guest's disk
-/// go to the base in one write, whichever layers they come from. With a tracker, whatever is
+/// A step copies one large run or many small ones, up to its lease. Small ones pass through a
+/// buffer together (`CopyBatch`), whichever layers they come from. With a tracker, whatever is
 /// written to the top meanwhile is copied again, until nothing new has come.
 ///
 /// Isolation: any thread; state behind `state`.
 final class CopyWork: SteppedWork {
-  /// What is read and then written in one piece where it cannot go from file to file: little
-  /// enough that the write finds the bytes in the processor's cache.
-  private static let pieceBytes = 512 << 10
+  /// A run of which so much lies in one piece goes from file to file.
+  private static let fileRunBytes = 1 << 20
   /// Runs of one look at the tables.
   private static let runsPerLook = 256
   /// Dirty runs taken at a time.
@@ -28,27 +27,33 @@ final class CopyWork: SteppedWork {
   private let progress: JobProgress
   private let alignment: Int
   private let buffers: BufferPool
+  private let skipsIdentical: Bool
   private let state: Mutex<State>
 
   private struct State {
     var plan: CopyPlan
-    /// Stretches being copied now.
-    var taken = 0
+    /// Rounds at work now.
+    var rounds = 0
     var bytesCopied = 0
   }
 
-  /// Copies what `plan` says and what `tracker` reports; counts on `progress`.
+  /// Copies what `plan` says and what `tracker` reports; counts on `progress`. With
+  /// `skippingIdentical` what the base shows already is not written again.
   init(
-    _ source: CopySource, plan: CopyPlan, tracker: DirtyTracker? = nil, progress: JobProgress
+    _ source: CopySource, plan: CopyPlan, tracker: DirtyTracker? = nil,
+    skippingIdentical: Bool = false, progress: JobProgress
   ) {
     self.source = source
+    skipsIdentical = skippingIdentical
     self.tracker = tracker
     self.progress = progress
     target = source.target
     zeroes = ZeroWriter(target: target, later: source.isUpwards ? source.remaining : nil)
-    // Two windows in one cluster of the base would wait for each other.
-    alignment = max(target.top.image.clusterSize, IOBuffer.alignment)
-    buffers = BufferPool(size: max(CopyWork.pieceBytes, alignment))
+    // Two lanes in one cluster of the target would wait for each other, and a compressed cluster
+    // would be decompressed by both.
+    alignment = source.chain.nodes.prefix(source.base + 1).map(\.image.clusterSize)
+      .reduce(IOBuffer.alignment, max)
+    buffers = BufferPool(size: max(CopyWork.room(for: Limits.copyWindowBytes), alignment))
     state = Mutex(State(plan: plan))
     progress.expect(plan.bytes)
   }
@@ -63,35 +68,28 @@ final class CopyWork: SteppedWork {
 
   func step(_ lease: StepLease) throws(StepError) -> StepResult {
     try buffers.withBuffer { (buffer) throws(StepError) in
-      var step = Step(
-        buffer: buffer, segmentBytes: lease.budget.roundedUp(to: alignment), lease: lease)
-      while let item = take(lease.budget - step.bytes) {
-        try copy(item, &step)
-        if step.isOver { return StepResult(bytes: step.bytes, isExhausted: false) }
-      }
-      return StepResult(bytes: step.bytes, isExhausted: true)
+      var bytes = 0
+      repeat {
+        guard var round = take(lease.budget - bytes) else {
+          return StepResult(bytes: bytes, isExhausted: true)
+        }
+        defer { giveBack(round) }
+        try copy(&round, through: buffer, lease)
+        bytes += round.copied
+      } while !lease.isOver(after: bytes)
+      return StepResult(bytes: bytes, isExhausted: false)
     }
   }
 
-  /// What one step has and has done.
-  private struct Step {
-    let buffer: IOBuffer
-    /// The most that goes to the base as one.
-    let segmentBytes: Int
-    let lease: StepLease
-    var bytes = 0
-
-    var isOver: Bool { lease.isOver(after: bytes) }
-  }
-
-  /// The next stretch, from the plan or, when nothing else is at work, from the tracker: what was
+  /// The next stretches, from the plan or, when nothing else is at work, from the tracker: what was
   /// written while it was being copied must be copied after that, not beside it.
-  private func take(_ budget: Int) -> CopyPlan.Item? {
+  private func take(_ budget: Int) -> CopyRound? {
     state.withLock { state in
-      if state.plan.isEmpty && state.taken == 0 { refill(&state.plan) }
-      guard let item = state.plan.take(max(budget, 1), alignment: alignment) else { return nil }
-      state.taken += 1
-      return item
+      if state.plan.isEmpty && state.rounds == 0 { refill(&state.plan) }
+      let items = state.plan.takeSeveral(budget, alignment: alignment)
+      if items.isEmpty { return nil }
+      state.rounds += 1
+      return CopyRound(items)
     }
   }
 
@@ -106,55 +104,102 @@ final class CopyWork: SteppedWork {
     progress.expect(plan.bytes)
   }
 
-  /// Copies `item`, or its front up to the end of the lease; the rest goes back to the plan.
-  private func copy(_ item: CopyPlan.Item, _ step: inout Step) throws(StepError) {
-    let before = step.bytes
-    var rest = item.range
-    defer {
-      let left = rest.isEmpty ? 0 : max(0, item.bytes - (step.bytes - before))
-      giveBack(CopyPlan.Item(range: rest, bytes: left), of: item, copied: step.bytes - before)
-    }
-    while !rest.isEmpty {
+  /// The bytes that one batch takes for a lease of `budget`: somewhat more, because what is taken
+  /// from the plan holds only about so many, and a rest would be a batch of its own.
+  private static func room(for budget: Int) -> Int { budget + budget / 4 }
+
+  /// Copies the stretches of `round`, or as many as the lease lasts for.
+  private func copy(
+    _ round: inout CopyRound, through buffer: IOBuffer, _ lease: StepLease
+  ) throws(StepError) {
+    var batch = CopyBatch(
+      source, zeroing: zeroes, through: buffer, comparingIn: skipsIdentical ? buffers : nil,
+      limit: CopyWork.room(for: lease.budget), alignment: alignment)
+    while let rest = round.next {
       // Before the look: a write that comes after this line is marked again, whatever the look saw.
       tracker?.clear(rest)
       let runs = try StepError.during(.read) { () throws(BlockError) in
         try source.chain.status(in: rest, above: source.base, limit: CopyWork.runsPerLook)
       }
-      var index = 0
-      while index < runs.count {
-        rest = ByteRange(from: max(rest.lower, runs[index].range.lower), to: rest.upper)
-        switch runs[index].content {
-        case _ where runs[index].layer < source.first, .unallocated:
-          rest = rest.dropping(runs[index].range.upper - rest.lower)
-        case .zero:
-          let range = ByteRange(from: rest.lower, to: runs[index].range.upper)
-          rest = rest.dropping(
-            try StepError.during(.write) { () throws(BlockError) in
-              try zeroes.zeroFront(of: range)
-            })
-        case .data, .compressed:
-          let segment = CopySegment(
-            runs[index...], from: rest.lower, layers: source.first, limit: step.segmentBytes)
-          let copy = SegmentCopy(
-            segment: segment, source: source, target: target, buffer: step.buffer)
-          try copy.run()
-          step.bytes += segment.range.length
-          progress.advance(by: segment.range.length)
-          rest = rest.dropping(segment.range.length)
-        }
-        if step.isOver { return }
-        while index < runs.count, runs[index].range.upper <= rest.lower { index += 1 }
+      for run in runs {
+        let goesOn = try copy(run, &batch, &round, lease)
+        if !goesOn { return try finish(&batch, &round) }
       }
     }
+    try finish(&batch, &round)
   }
 
-  private func giveBack(_ left: CopyPlan.Item, of item: CopyPlan.Item, copied: Int) {
+  /// Copies `run`, or takes it into the batch. Returns whether the lease goes on; when it is over,
+  /// only the run's front may have been looked at.
+  private func copy(
+    _ run: ChainRun, _ batch: inout CopyBatch, _ round: inout CopyRound, _ lease: StepLease
+  ) throws(StepError) -> Bool {
+    var rest = run.range
+    while !rest.isEmpty {
+      var length = rest.length
+      switch run.content {
+      case _ where run.layer < source.first, .unallocated: break
+      case .zero:
+        length = try StepError.during(.write) { () throws(BlockError) in
+          try zeroes.zeroFront(of: rest)
+        }
+      case .data where goesFromFileToFile(rest):
+        try finish(&batch, &round)
+        length = min(length, batch.limit)
+        try FileCopy(
+          range: rest.prefix(length), layer: source.chain.nodes[run.layer], target: target,
+          buffer: batch.buffer
+        ).run()
+        round.advance(by: length)
+        note(length, &round)
+        rest = rest.dropping(length)
+        length = 0
+      case .data, .compressed:
+        length = batch.add(rest, of: run.layer)
+        if length == 0 { try finish(&batch, &round) }
+      }
+      round.advance(by: length)
+      rest = rest.dropping(length)
+      // What is only taken into the batch has cost nothing yet.
+      let isGathered = batch.bytes > 0 && !run.isZero
+      if isGathered ? lease.isStopped : lease.isOver(after: round.copied) { return false }
+    }
+    return true
+  }
+
+  /// Where zeros are to be found among the bytes, or the base's own, somebody has to look at them.
+  /// And a layer's range may not be held while one above it is asked for.
+  private func goesFromFileToFile(_ range: ByteRange) -> Bool {
+    range.length >= CopyWork.fileRunBytes && target.top.options.detectZeroes == .off
+      && !skipsIdentical && !source.isUpwards
+  }
+
+  /// Copies what `batch` holds; all of `round` up to here is done then.
+  private func finish(_ batch: inout CopyBatch, _ round: inout CopyRound) throws(StepError) {
+    let bytes = batch.bytes
+    try batch.copy()
+    note(bytes, &round)
+  }
+
+  private func note(_ bytes: Int, _ round: inout CopyRound) {
+    round.settle(bytes)
+    progress.advance(by: bytes)
+  }
+
+  private func giveBack(_ round: CopyRound) {
+    let left = round.left
     state.withLock { state in
-      state.taken -= 1
-      state.bytesCopied += copied
-      state.plan.putBack(left)
+      state.rounds -= 1
+      state.bytesCopied += round.copied
+      // What is put back last is taken first.
+      for item in left.reversed() { state.plan.putBack(item) }
     }
     // The plan knew only about how many bytes there would be.
-    progress.expect(left.bytes - (item.bytes - copied))
+    progress.expect(left.reduce(0) { $0 + $1.bytes } - (round.bytes - round.copied))
   }
+}
+
+extension ChainRun {
+  /// Whether it is zeros, which are written at once.
+  fileprivate var isZero: Bool { if case .zero = content { true } else { false } }
 }

@@ -82,6 +82,9 @@ package struct StepLease: Sendable {
     deadline = clock.nanoseconds + StepLease.nanoseconds
   }
 
+  /// Whether the job wants its lane back at once.
+  package var isStopped: Bool { stop.isRaised }
+
   /// Whether to end now, after `bytes` were moved. A step asks only after it has done something,
   /// so that each gets on.
   package func isOver(after bytes: Int) -> Bool {

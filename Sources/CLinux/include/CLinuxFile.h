@@ -37,6 +37,9 @@ int64_t cl_copy_file_range(
 int32_t cl_clone_range(
     int32_t source, int64_t source_offset, int32_t target, int64_t target_offset, int64_t length);
 
+/// sync_file_range(SYNC_FILE_RANGE_WRITE): lets the disk begin to write these bytes.
+int32_t cl_start_write_back(int32_t fd, int64_t offset, int64_t length);
+
 /// Opens `path` below the directory `root`, which no `..`, symbolic link or magic link may leave.
 int32_t cl_open_beneath(int32_t root, const char *path, int32_t flags);
 

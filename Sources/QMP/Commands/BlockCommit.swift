@@ -20,6 +20,7 @@ package struct BlockCommit: QMPCommand {
   package var autoDismiss = true
   package var autoComplete = false
   package var makeEmpty = false
+  package var skipIdentical = false
   package var ownNodes: [String] = []
 
   package init() {}
@@ -53,6 +54,9 @@ package struct BlockCommit: QMPCommand {
     .defaulted(
       "x-auto-complete", \.autoComplete, "Whether a ready job completes without being asked"),
     .defaulted("x-make-empty", \.makeEmpty, "Whether top is emptied once base is durable"),
+    .defaulted(
+      "x-skip-identical", \.skipIdentical,
+      "Whether data that base shows already is compared and not written again"),
     .defaulted("x-own-nodes", \.ownNodes, "Nodes that close when the job concludes"),
   ]
 }

@@ -28,6 +28,9 @@ struct Commit: ParsableCommand {
   @Flag(help: "Free persistent bitmaps, which cannot be kept, instead of refusing.")
   var dropBitmaps = false
 
+  @Flag(help: "Do not write again what the base shows already; reads it to compare.")
+  var skipIdentical = false
+
   @Argument(help: "The overlay.")
   var file: String
 
@@ -60,6 +63,7 @@ struct Commit: ParsableCommand {
       $0.speed = speed
       $0.autoComplete = true
       $0.makeEmpty = !keepsOverlay
+      $0.skipIdentical = skipIdentical
       $0.ownNodes = [overlay.nodeName]
     }
     let display = job.display(in: session, likeQemu: true)

@@ -65,13 +65,13 @@ extension Qcow2State {
   }
 
   /// What a write to the cluster at `guest` finds.
-  private enum WriteTarget: Equatable {
+  enum WriteTarget: Equatable {
     case own(Int)
     case reserved(Int)
     case none
   }
 
-  private mutating func writeTarget(_ guest: Int) throws(BlockError) -> WriteTarget {
+  mutating func writeTarget(_ guest: Int) throws(BlockError) -> WriteTarget {
     let word = try l2Word(guest: guest)
     // Without COPIED a snapshot shares the cluster; a table that a snapshot shares has no entry
     // with COPIED.

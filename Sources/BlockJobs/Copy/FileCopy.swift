@@ -3,68 +3,30 @@ import BlockGraph
 import BlockIO
 import ImageFormats
 
-/// One segment on its way from the layers that hold it to the base: from file to file where one
-/// layer holds all of it and the system can do that, else through a buffer.
+/// One long run of one layer on its way to the base: from file to file where the system can do
+/// that, else through a buffer.
 ///
 /// Isolation: one lane.
-struct SegmentCopy {
-  /// Runs of one look at a layer's tables.
+struct FileCopy {
+  /// Runs of one look at the layer's tables.
   private static let runsPerLook = 64
 
-  let segment: CopySegment
-  let source: CopySource
+  let range: ByteRange
+  let layer: BlockNode
   let target: BackingChain
   /// What is read and then written in one piece where bytes have to pass through the process.
   let buffer: IOBuffer
 
-  /// Copies the segment. An error says whether a layer or the base caused it.
-  func run() throws(StepError) {
-    // Where zeros are to be found among the bytes, somebody has to look at them. And a layer's
-    // range may not be held while one above it is asked for.
-    if segment.parts.count == 1, !source.isUpwards, target.top.options.detectZeroes == .off {
-      try moveFiles(source.chain.nodes[segment.parts[0].layer])
-    } else {
-      try moveBytes()
-    }
-  }
-
-  // MARK: Through the buffer
-
-  private func moveBytes() throws(StepError) {
-    var rest = segment.range
-    while !rest.isEmpty {
-      let piece = rest.prefix(buffer.count)
-      try StepError.during(.read) { () throws(BlockError) in try read(piece) }
-      try StepError.during(.write) { () throws(BlockError) in
-        try buffer.withBytes(0..<piece.length) { (bytes) throws(BlockError) in
-          try target.write(bytes, at: piece.lower)
-        }
-      }
-      rest = rest.dropping(piece.length)
-    }
-  }
-
-  private func read(_ piece: ByteRange) throws(BlockError) {
-    for part in segment.parts {
-      let range = part.range.intersection(piece)
-      let place = range.lower - piece.lower
-      if range.isEmpty { continue }
-      try buffer.withMutableBytes(place..<place + range.length) { (bytes) throws(BlockError) in
-        try source.chain.nodes[part.layer].read(into: &bytes, at: range.lower)
-      }
-    }
-  }
-
-  // MARK: From file to file
-
+  /// Copies the run. An error says whether the layer or the base caused it.
+  ///
   /// The layer's range stays locked until the base has its bytes, because only so do the clusters
   /// stay where they are. A write to that range of the layer waits for as long.
-  private func moveFiles(_ layer: BlockNode) throws(StepError) {
+  func run() throws(StepError) {
     var side = IOErrorOperation.read
     do throws(BlockError) {
-      try layer.reading(segment.range) { (image) throws(BlockError) in
+      try layer.reading(range.length, from: range) { (image) throws(BlockError) in
         side = .write
-        try target.write(segment.range) { (range, storage, offset) throws(BlockError) in
+        try target.write(range) { (range, storage, offset) throws(BlockError) in
           try fill(range, from: image, to: storage, at: offset, &side)
         }
       }
@@ -83,7 +45,7 @@ struct SegmentCopy {
     var rest = range
     while !rest.isEmpty {
       side = .read
-      let runs = try image.mappings(in: rest, limit: SegmentCopy.runsPerLook)
+      let runs = try image.mappings(in: rest, limit: FileCopy.runsPerLook)
       for run in runs {
         var left = run
         left.range = run.range.dropping(

@@ -1,0 +1,204 @@
+import BlockCore
+import BlockGraph
+import BlockIO
+import ImageFormats
+
+/// Runs of data, of one layer or several, on their way to the base through one buffer: all are
+/// read, and then written in as few pieces as the base can take them in. What turns out to be zero
+/// is zeroed there instead.
+///
+/// Isolation: one lane.
+struct CopyBatch {
+  /// Runs of one look at a layer's tables.
+  private static let runsPerLook = 256
+  /// Zeros are looked for in units of this, or of the base's clusters where they are larger.
+  private static let leastZeroUnit = 64 << 10
+
+  /// A part that one layer holds.
+  private struct Part {
+    let layer: Int
+    var piece: WritePiece
+  }
+
+  private let source: CopySource
+  private let target: BackingChain
+  private let zeroes: ZeroWriter
+  let buffer: IOBuffer
+  /// The most bytes that it holds.
+  let limit: Int
+  private let alignment: Int
+  /// Where buffers for the base's bytes come from; nil where they are not compared.
+  private let comparison: BufferPool?
+  private var parts: [Part] = []
+  /// Bytes of all parts.
+  private(set) var bytes = 0
+
+  /// An empty batch of about `limit` bytes. Parts are cut at multiples of `alignment`; the buffer
+  /// holds at least one.
+  init(
+    _ source: CopySource, zeroing zeroes: ZeroWriter, through buffer: IOBuffer,
+    comparingIn comparison: BufferPool? = nil, limit: Int, alignment: Int
+  ) {
+    precondition(buffer.count >= alignment)
+    self.comparison = comparison
+    self.limit = min(buffer.count, limit.roundedUp(to: alignment))
+    self.source = source
+    target = zeroes.target
+    self.zeroes = zeroes
+    self.buffer = buffer
+    self.alignment = alignment
+  }
+
+  /// Takes in the front of `range`, which `layer` holds, as far as there is room. Returns how many
+  /// bytes that is: none where the batch has to be copied first.
+  mutating func add(_ range: ByteRange, of layer: Int) -> Int {
+    let room = limit - bytes
+    var length = range.length
+    if length > room {
+      let end = range.lower > Int.max - room ? Int.max : range.lower + room
+      length = max(0, end.roundedDown(to: alignment) - range.lower)
+    }
+    if length == 0 { return 0 }
+    let piece = WritePiece(range.prefix(length), at: bytes)
+    if let last = parts.last, last.layer == layer, last.piece.range.upper == range.lower {
+      parts[parts.count - 1].piece.range.length += length
+    } else {
+      parts.append(Part(layer: layer, piece: piece))
+    }
+    bytes += length
+    return length
+  }
+
+  /// Copies all parts; then the batch is empty. An error says whether a layer or the base caused
+  /// it.
+  mutating func copy() throws(StepError) {
+    if parts.isEmpty { return }
+    var first = 0
+    while first < parts.count {
+      var next = first + 1
+      while next < parts.count, parts[next].layer == parts[first].layer { next += 1 }
+      let group = parts[first..<next]
+      try StepError.during(.read) { () throws(BlockError) in try read(group) }
+      first = next
+    }
+    try StepError.during(.write) { () throws(BlockError) in try write() }
+    parts.removeAll(keepingCapacity: true)
+    bytes = 0
+  }
+
+  // MARK: Reading
+
+  /// Reads parts of one layer, which are in order.
+  private func read(_ group: ArraySlice<Part>) throws(BlockError) {
+    guard let first = group.first, let last = group.last else { return }
+    let hull = ByteRange(from: first.piece.range.lower, to: last.piece.range.upper)
+    let count = group.reduce(0) { $0 + $1.piece.range.length }
+    try source.chain.nodes[first.layer].reading(count, from: hull) { (image) throws(BlockError) in
+      var index = group.startIndex
+      var done = 0
+      while index < group.endIndex {
+        let rest = ByteRange(from: group[index].piece.range.lower + done, to: hull.upper)
+        for run in try image.mappings(in: rest, limit: CopyBatch.runsPerLook) {
+          while index < group.endIndex {
+            let piece = group[index].piece
+            let wanted = piece.range.dropping(done)
+            let part = wanted.intersection(run.range)
+            if part.isEmpty { break }
+            try read(part, run, of: image, to: piece.place + part.lower - piece.range.lower)
+            done += part.length
+            if done < piece.range.length { break }
+            index += 1
+            done = 0
+          }
+        }
+      }
+    }
+  }
+
+  /// Brings `part` of `run` to `place` of the buffer.
+  private func read(
+    _ part: ByteRange, _ run: ImageMapping, of image: any ImageDriver, to place: Int
+  ) throws(BlockError) {
+    try buffer.withMutableBytes(place..<place + part.length) { (bytes) throws(BlockError) in
+      switch run.content {
+      case .data(let host):
+        _ = try image.dataStorage.read(into: &bytes, at: host + part.lower - run.range.lower)
+      case .compressed: try image.read(into: &bytes, at: part.lower)
+      // It held data when it was looked at. What came since is marked, and copied again.
+      case .zero, .unallocated: bytes.zero()
+      }
+    }
+  }
+
+  // MARK: Writing
+
+  private func write() throws(BlockError) {
+    var pieces: [WritePiece] = []
+    var zeros: [WritePiece] = []
+    buffer.withBytes(0..<bytes) { (bytes: RawSpan) in
+      for part in parts { sort(part.piece, bytes, &pieces, &zeros) }
+    }
+    if let comparison {
+      pieces = try comparison.withBuffer { (other) throws(BlockError) in
+        try differing(pieces, other)
+      }
+    }
+    try buffer.withBytes(0..<bytes) { (bytes) throws(BlockError) in
+      try target.write(pieces, of: bytes)
+    }
+    for piece in zeros {
+      var rest = piece.range
+      while !rest.isEmpty { rest = rest.dropping(try zeroes.zeroFront(of: rest)) }
+    }
+  }
+
+  /// What of `pieces` the base does not show yet, in units of its clusters. `other` takes what it
+  /// shows.
+  private func differing(
+    _ pieces: [WritePiece], _ other: IOBuffer
+  ) throws(BlockError) -> [WritePiece] {
+    let unit = max(target.top.image.clusterSize, IOBuffer.alignment)
+    var changed: [WritePiece] = []
+    for piece in pieces {
+      let whole = 0..<piece.range.length
+      try other.withMutableBytes(whole) { (bytes) throws(BlockError) in
+        try target.read(into: &bytes, at: piece.range.lower)
+      }
+      var rest = piece
+      while !rest.range.isEmpty {
+        let start = rest.range.lower.roundedDown(to: unit)
+        let length = min(start + (unit - rest.range.lower), rest.range.length)
+        let front = WritePiece(rest.range.prefix(length), at: rest.place)
+        let place = rest.range.lower - piece.range.lower
+        let isSame = buffer.withBytes(front.place..<front.place + length) { (bytes: RawSpan) in
+          other.withBytes(place..<place + length) { (shown: RawSpan) in bytes.isEqual(to: shown) }
+        }
+        if !isSame { WritePiece.append(front, to: &changed) }
+        rest = WritePiece(rest.range.dropping(length), at: rest.place + length)
+      }
+    }
+    return changed
+  }
+
+  /// Splits `piece` into what is to be written and what is zero in whole units.
+  private func sort(
+    _ piece: WritePiece, _ bytes: RawSpan, _ pieces: inout [WritePiece],
+    _ zeros: inout [WritePiece]
+  ) {
+    let unit = max(target.top.image.clusterSize, CopyBatch.leastZeroUnit)
+    var rest = piece
+    while !rest.range.isEmpty {
+      let start = rest.range.lower.roundedDown(to: unit)
+      let length = min(start + (unit - rest.range.lower), rest.range.length)
+      let front = WritePiece(rest.range.prefix(length), at: rest.place)
+      let isZero =
+        length == unit && bytes.extracting(front.place..<front.place + length).isAllZero
+      if isZero {
+        WritePiece.append(front, to: &zeros)
+      } else {
+        WritePiece.append(front, to: &pieces)
+      }
+      rest = WritePiece(rest.range.dropping(length), at: rest.place + length)
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import BlockCore
+import BlockGraph
+import BlockRuntime
+import ImageFormats
+import TestSupport
+import Testing
+
+@testable import BlockJobs
+
+@Suite("What a commit costs its base")
+@ControlPlane
+struct CopyCostTests {
+  private let cluster = 65_536
+
+  @Test("scattered clusters come to lie side by side, by one write in a MiB at most")
+  func scattered() async throws {
+    let stage = try JobStage()
+    let log = StorageLog()
+    let base = try stage.qcow2(
+      "base", size: 64 << 20, on: RecordingStorage(MemoryStorage(name: "base"), log: log))
+    let top = try stage.qcow2("top", size: 64 << 20, over: base)
+    var random = SeededGenerator(seed: 1)
+    let chosen = Array(0..<1024).shuffled(using: &random).prefix(512)
+    for index in chosen {
+      try stage.write(random.bytes(cluster), to: top, at: index * cluster)
+    }
+    let before = try stage.view(top)
+    let start = log.entries.count
+    let job = try stage.commit(top, into: base) { _, options in options.autoComplete = true }
+    #expect(await stage.end(of: job).error == nil)
+    #expect(try stage.view(base).isSame(as: before))
+    let megabytes = (chosen.count * cluster) >> 20
+    let changes = log.entries[start...].filter { entry in
+      switch entry.event {
+      case .flushBegan, .flushed, .note: false
+      case .write, .writeZeroes, .discard, .truncate: true
+      }
+    }
+    #expect(changes.count <= megabytes)
+
+    // The clusters of one step lie in one piece, and several steps run at once.
+    var breaks = 0
+    var end = 0
+    for run in try base.mappings(in: ByteRange(at: 0, length: 64 << 20), limit: 10_000) {
+      guard case .data(let host) = run.content else { continue }
+      if host != end { breaks += 1 }
+      end = host + run.range.length
+    }
+    #expect(breaks <= megabytes)
+  }
+
+  @Test("clusters that hold zero bytes take no space in the base, and zero there what it held")
+  func zeros() async throws {
+    let stage = try JobStage()
+    let base = try stage.qcow2("base", size: 1 << 20)
+    let top = try stage.qcow2("top", size: 1 << 20, over: base)
+    try stage.write([UInt8](repeating: 1, count: cluster), to: base, at: 2 * cluster)
+    try stage.write([UInt8](repeating: 0, count: 5 * cluster), to: top, at: 0)
+    try stage.write([UInt8](repeating: 2, count: cluster), to: top, at: 3 * cluster)
+    let before = try stage.view(top)
+    let job = try stage.commit(top, into: base) { _, options in options.autoComplete = true }
+    #expect(await stage.end(of: job).error == nil)
+    #expect(try stage.view(base).isSame(as: before))
+    let data = try base.mappings(in: ByteRange(at: 0, length: 1 << 20), limit: 100)
+      .filter { if case .data = $0.content { true } else { false } }
+    #expect(data.map(\.range) == [ByteRange(at: 3 * cluster, length: cluster)])
+  }
+
+  @Test("told to, it leaves alone the clusters that already hold what they are to hold")
+  func identical() async throws {
+    let stage = try JobStage()
+    let log = StorageLog()
+    let base = try stage.qcow2(
+      "base", size: 4 << 20, on: RecordingStorage(MemoryStorage(name: "base"), log: log))
+    let top = try stage.qcow2("top", size: 4 << 20, over: base)
+    var random = SeededGenerator(seed: 3)
+    var bytes = random.bytes(4 << 20)
+    try stage.write(bytes, to: base, at: 0)
+    try base.flush()
+    bytes[5 * cluster + 77] ^= 1
+    bytes[40 * cluster] ^= 1
+    try stage.write(bytes, to: top, at: 0)
+    let start = log.entries.count
+    let job = try stage.commit(top, into: base) { request, options in
+      request.skipsIdentical = true
+      options.autoComplete = true
+    }
+    #expect(await stage.end(of: job).error == nil)
+    #expect(try stage.view(base).isSame(as: bytes))
+    let written = log.entries[start...].reduce(0) { sum, entry in
+      if case .write(_, let bytes) = entry.event { sum + bytes.count } else { sum }
+    }
+    #expect(written == 2 * cluster)
+  }
+}
