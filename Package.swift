@@ -150,7 +150,8 @@ let package = Package(
       ["BlockJobs", "BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
     tests("DaemonTests", ["QMPClient", "QMP", "JSONValue", "BlockCore"], exclude: ["Scripts"]),
     tests("InteropTests", ["QMPClient", "QMP", "JSONValue"]),
-    tests("SimulationTests", ["CrashSimulation", "ImageFormats", "BlockCore"]),
+    tests(
+      "SimulationTests", ["CrashSimulation", "CFaults", "ImageFormats", "BlockIO", "BlockCore"]),
     tests("TidyTests", []),
   ]
 )

@@ -9,6 +9,7 @@ package struct AccessSettings: Hashable, Sendable {
   package var forceShare = false
   package var cacheDirect = false
   package var cacheNoFlush = false
+  package var discard = NodeOptions.Discard.ignore
 
   /// The settings of a child that `specification` describes, below a node with these settings.
   func applying(_ specification: NodeSpecification) -> AccessSettings {
@@ -17,7 +18,8 @@ package struct AccessSettings: Hashable, Sendable {
       autoReadOnly: specification.autoReadOnly ?? autoReadOnly,
       forceShare: specification.forceShare ?? forceShare,
       cacheDirect: specification.cacheDirect ?? cacheDirect,
-      cacheNoFlush: specification.cacheNoFlush ?? cacheNoFlush)
+      cacheNoFlush: specification.cacheNoFlush ?? cacheNoFlush,
+      discard: specification.discard ?? discard)
   }
 
   /// The settings that a backing node takes from its overlay: read-only, whatever the overlay is.

@@ -143,7 +143,7 @@ extension BlockGraph {
     guard let entry = entries[node.name] else { throw BlockGraph.unknown(node.name) }
     let wanted = settings.applying(specification)
     try requireNoJob(on: node)
-    try specification.options.check()
+    try specification.options(wanted).check()
     guard !wanted.forceShare || wanted.isReadOnly else {
       throw BlockError(
         .invalidArgument, "force-share=on can only be used with read-only images")
@@ -151,7 +151,7 @@ extension BlockGraph {
     guard wanted.forceShare == entry.settings.forceShare else {
       throw BlockGraph.cannotChange("force-share")
     }
-    var change = NodeChange(node: node, settings: wanted, options: specification.options)
+    var change = NodeChange(node: node, settings: wanted, options: specification.options(wanted))
     switch specification.driver {
     case .file(let file):
       guard node.file == nil, file.kind.map({ $0.rawValue == node.driverName }) ?? true else {

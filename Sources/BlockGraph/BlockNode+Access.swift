@@ -1,4 +1,4 @@
-import BlockCore
+package import BlockCore
 import BlockIO
 import ImageFormats
 
@@ -22,6 +22,9 @@ extension BlockNode {
 
   /// The host file at the bottom of the node.
   var bottomFile: HostFile? { file?.bottomFile ?? hostFile }
+
+  /// Makes durable what the node's file holds, whoever has written it. Lane.
+  package func makeFileDurable() throws(BlockError) { try bottomFile?.makeDurable() }
 
   /// Opens a protocol node's file, and locks it, as its user needs it. Where that fails nothing has
   /// changed. The caller sees to it that no request is on its way. Lane.

@@ -56,7 +56,8 @@ struct NodeOpener {
     isTop: Bool = false
   ) throws(BlockError) -> BlockNode {
     let name = specification.name ?? NodeName.generate()
-    try specification.options.check()
+    let options = specification.options(settings)
+    try options.check()
     guard !settings.forceShare || settings.isReadOnly else {
       throw BlockError(
         .invalidArgument, "force-share=on can only be used with read-only images")
@@ -65,14 +66,14 @@ struct NodeOpener {
     case .file(let file):
       let node = try openFile(
         try FileName(file.fileName), .client, settings, above: above, name: name, kind: file.kind,
-        options: specification.options, isTop: isTop)
+        options: options, isTop: isTop)
       // A file that no format uses yet holds nobody off.
       if isTop { try node.setAccess(.unused) }
       return node
     case .format(let format):
       let (file, access) = try openFileChild(format.file, settings, above: above)
       return try openImage(
-        format, on: file, access, above: above, name: name, options: specification.options,
+        format, on: file, access, above: above, name: name, options: options,
         isTop: isTop)
     }
   }
@@ -240,7 +241,7 @@ struct NodeOpener {
         dropBitmaps: parent.dropBitmaps)
       return try openImage(
         specification, on: file, settings, above: above, name: NodeName.generate(),
-        options: NodeOptions(), origin: .image)
+        options: NodeOptions(discard: settings.discard), origin: .image)
     } catch {
       let context = "Could not open backing file"
       throw error.message.hasPrefix(context) ? error : error.prefixed(context)

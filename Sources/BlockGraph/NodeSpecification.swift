@@ -25,14 +25,20 @@ package struct NodeSpecification: Hashable, Sendable {
   package var cacheDirect: Bool?
   /// Nothing is made durable; nil: as the parent.
   package var cacheNoFlush: Bool?
-  /// What becomes of guest writes that discard, or are zero.
-  package var options: NodeOptions
+  /// What becomes of discards; nil: as the parent, and `ignore` at the top.
+  package var discard: NodeOptions.Discard?
+  /// What becomes of zeros that are written.
+  package var detectZeroes = NodeOptions.DetectZeroes.off
 
   /// A node that takes everything else from its parent or from the defaults.
-  package init(name: String? = nil, _ driver: Driver, options: NodeOptions = NodeOptions()) {
+  package init(name: String? = nil, _ driver: Driver) {
     self.name = name
     self.driver = driver
-    self.options = options
+  }
+
+  /// How it treats guest writes, where `settings` are what it has after all.
+  func options(_ settings: AccessSettings) -> NodeOptions {
+    NodeOptions(discard: settings.discard, detectZeroes: detectZeroes)
   }
 
   /// The names that this node and all below it are to have, and those that they refer to.

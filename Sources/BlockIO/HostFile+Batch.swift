@@ -43,6 +43,7 @@ extension HostFile {
         }
       case .write:
         let file = try writableFile()
+        defer { noteChange() }
         let range = ByteRange(at: start, length: total)
         done = try besidePartialWrites(file, range) { () throws(BlockError) in
           try SystemCall.run(on: name) {

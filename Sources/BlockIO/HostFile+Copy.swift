@@ -31,6 +31,7 @@ extension HostFile {
       return target.length
     }
     let into = try writableFile()
+    defer { noteChange() }
     return try besidePartialWrites(into, target) { () throws(BlockError) in
       let cloned = try clone(source, extent.range, into, target)
       return try cloned > 0 ? cloned : copyRange(source, extent.range, into, target)

@@ -9,7 +9,10 @@ extension HostFile {
 
   package func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
     let file = try writableFile()
-    defer { forgetKnownData(in: range) }
+    defer {
+      noteChange()
+      forgetKnownData(in: range)
+    }
     // A device's fallocate takes whole blocks only.
     let core = isDevice ? range.narrowed(to: blockSize) : range
     if core.isEmpty { return try writeZeroBytes(range) }
@@ -25,12 +28,16 @@ extension HostFile {
     let file = try writableFile()
     // A device has all its space; a file system that cannot promise any has to be taken as it is.
     if isDevice { return }
+    defer { noteChange() }
     _ = try allocate(file, cl_FALLOC_FL_KEEP_SIZE, range)
   }
 
   package func discard(_ range: ByteRange) throws(BlockError) {
     let file = try writableFile()
-    defer { forgetKnownData(in: range) }
+    defer {
+      noteChange()
+      forgetKnownData(in: range)
+    }
     let core = isDevice ? range.narrowed(to: blockSize) : range
     if core.isEmpty { return }
     guard isDevice else {

@@ -41,6 +41,10 @@ package final class HostFile: Storage {
   let state: Mutex<State>
   private let lock: Mutex<ImageLock>
   private let isLocking: Bool
+  /// How many changes have ended, the first one being whatever the file has gone through before it
+  /// was opened here; and how many of them the last flush has made durable.
+  private let changes = Atomic<Int>(1)
+  private let durableChanges = Atomic<Int>(0)
   /// Held by large writes through the page cache.
   let bulkWrites = SleepingLock()
   /// Held by who looks where data is.
@@ -202,6 +206,7 @@ extension HostFile {
 
   package func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
     let file = try writableFile()
+    defer { noteChange() }
     try unsafe bytes.withUnsafeBytes { (bytes) throws(BlockError) in
       let range = ByteRange(at: offset, length: bytes.count)
       if unsafe isAligned(bytes, at: offset) {
@@ -221,8 +226,14 @@ extension HostFile {
     try makeDurable()
   }
 
-  private func makeDurable() throws(BlockError) {
-    let file = try writableFile()
+  /// Makes durable what the file holds, whoever has written it, also where it is open for reading
+  /// only. Asks the system only if something has changed since it was last asked.
+  package func makeDurable() throws(BlockError) {
+    let file = openFile()
+    if let poison = state.withLock({ $0.poison }) { throw poison }
+    // Changes that end from here on are for the next flush.
+    let ended = changes.load(ordering: .acquiring)
+    if durableChanges.load(ordering: .acquiring) == ended { return }
     do {
       try SystemCall.run(on: name) { fdatasync(file.descriptor) }
     } catch {
@@ -230,14 +241,21 @@ extension HostFile {
       state.withLock { $0.poison = error.afterFlush }
       throw error.ofFlush
     }
+    durableChanges.store(ended, ordering: .releasing)
   }
+
+  /// Notes the end of a change, whatever came of it.
+  func noteChange() { changes.add(1, ordering: .acquiringAndReleasing) }
 
   package func truncate(to size: Int) throws(BlockError) {
     let file = try writableFile()
     guard !isDevice else {
       throw BlockError(.unsupported, "A block device cannot change its length", file: name)
     }
-    defer { forgetKnownData(in: ByteRange(from: size, to: Int.max)) }
+    defer {
+      noteChange()
+      forgetKnownData(in: ByteRange(from: size, to: Int.max))
+    }
     try SystemCall.run(on: name) { ftruncate(file.descriptor, size) }
   }
 }
@@ -275,6 +293,8 @@ extension HostFile {
       }
       currentAlignment.store(
         direct ? HostFile.directAlignment(new, isDevice ? blockSize : 1) : 1, ordering: .relaxed)
+      // Who could write while nobody here could may have.
+      noteChange()
       state.withLock {
         $0.file = new
         $0.isReadOnly = readOnly

@@ -24,6 +24,26 @@ import Testing
     #expect(fixture.graph.allNodes.isEmpty)
   }
 
+  @Test("discard is the same all the way down, unless a node says otherwise")
+  func discardOfBacking() async throws {
+    let fixture = try GraphFixture()
+    try fixture.makeChain()
+    var specification = fixture.image("top", "top")
+    specification.discard = .unmap
+    let top = try await fixture.graph.add(specification)
+    let layers = fixture.graph.chain(from: top).nodes
+    #expect(layers.map(\.options.discard) == [.unmap, .unmap, .unmap])
+    try await fixture.graph.remove(named: "top")
+    var below = fixture.image("mid", "mid")
+    below.discard = .ignore
+    specification = fixture.image("top", "top", backing: .node(.inline(below)))
+    specification.discard = .unmap
+    let again = try await fixture.graph.add(specification)
+    #expect(
+      fixture.graph.chain(from: again).nodes.map(\.options.discard) == [.unmap, .ignore, .ignore])
+    try await fixture.graph.remove(named: "top")
+  }
+
   @Test("locks are those of a writer at the top and of readers below, until the node is removed")
   func locks() async throws {
     let fixture = try GraphFixture()

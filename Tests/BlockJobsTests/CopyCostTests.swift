@@ -49,6 +49,28 @@ struct CopyCostTests {
     #expect(breaks <= megabytes)
   }
 
+  @Test("what there is to copy is known from the start, however it is cut into steps")
+  func total() async throws {
+    let stage = try JobStage()
+    let base = try stage.qcow2("base", size: 16 << 20)
+    let top = try stage.qcow2("top", size: 16 << 20, over: base)
+    for index in stride(from: 0, to: 256, by: 3) {
+      try stage.write([7], to: top, at: index * cluster)
+    }
+    let source = CopySource(stage.graph.chain(from: top), base: 1)
+    let survey = SurveyWork(source)
+    while try !survey.step(StepLease(budget: 1)).isExhausted {}
+    let progress = JobProgress()
+    let copy = CopyWork(source, plan: survey.plan, progress: progress)
+    let expected = 86 * cluster
+    var isDone = false
+    while !isDone {
+      #expect(progress.total == expected)
+      isDone = try copy.step(StepLease(budget: 100_000)).isExhausted
+    }
+    #expect(progress.total == expected && progress.done == expected)
+  }
+
   @Test("clusters that hold zero bytes take no space in the base, and zero there what it held")
   func zeros() async throws {
     let stage = try JobStage()

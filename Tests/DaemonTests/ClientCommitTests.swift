@@ -37,6 +37,31 @@ struct ClientCommitTests {
     #expect(try stage.digest("base") == digest)
   }
 
+  @Test(
+    "zeros over data take the space away from the base, as with qemu-img",
+    arguments: ["raw", "qcow2"])
+  func givesSpaceBack(format: String) throws {
+    let stage = try ClientStage()
+    for who in ["ours", "theirs"] {
+      let (base, over) = ("base-\(who)", "over-\(who)")
+      #expect(try stage.img("create", "-q", "-f", format, base, "64M").status == 0)
+      let data = try QemuTools.run(
+        "qemu-io", ["-f", format, "-c", "write -P 1 8M 16M", stage.directory.file(base)])
+      #expect(data.status == 0, "\(data.output)")
+      let made = try stage.img("create", "-q", "-f", "qcow2", "-b", base, "-F", format, over)
+      #expect(made.status == 0, "\(made.output)")
+      try stage.write(over, "write -z 10M 8M", "write -P 5 40M 64k")
+    }
+    try stage.done("commit", "over-ours")
+    #expect(try stage.img("commit", "over-theirs").status == 0)
+    func kibibytes(_ name: String) throws -> Int {
+      let told = try QemuTools.run("du", ["-k", stage.directory.file(name)]).output
+      return try #require(Int(told.prefix { $0.isNumber }))
+    }
+    #expect(try kibibytes("base-ours") <= kibibytes("base-theirs"))
+    #expect(try stage.img("compare", "base-ours", "base-theirs").status == 0)
+  }
+
   @Test("-d leaves the overlay as it is, to the last byte")
   func drop() throws {
     let stage = try stage()

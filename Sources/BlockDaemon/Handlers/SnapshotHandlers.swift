@@ -119,8 +119,9 @@ extension DaemonServices {
     host.cacheDirect = settings.cacheDirect
     host.cacheNoFlush = settings.cacheNoFlush
     var overlay = NodeSpecification(
-      name: name, .format(FormatSpecification(.qcow2, file: .inline(host), backing: .none)),
-      options: node.options)
+      name: name, .format(FormatSpecification(.qcow2, file: .inline(host), backing: .none)))
+    overlay.discard = node.options.discard
+    overlay.detectZeroes = node.options.detectZeroes
     overlay.cacheDirect = settings.cacheDirect
     overlay.cacheNoFlush = settings.cacheNoFlush
     return overlay

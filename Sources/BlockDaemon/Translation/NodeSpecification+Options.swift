@@ -14,11 +14,9 @@ extension NodeSpecification {
       case .raw(let raw): .format(FormatSpecification(.raw, file: .init(raw.file)))
       case .qcow2(let qcow2): .format(FormatSpecification(qcow2))
       }
-    self.init(
-      name: options.nodeName, driver,
-      options: NodeOptions(
-        discard: options.discard?.engine ?? .ignore,
-        detectZeroes: options.detectZeroes?.engine ?? .off))
+    self.init(name: options.nodeName, driver)
+    discard = options.discard?.engine
+    detectZeroes = options.detectZeroes?.engine ?? .off
     isReadOnly = options.readOnly
     autoReadOnly = options.autoReadOnly
     forceShare = options.forceShare

@@ -7,7 +7,8 @@ package import ImageFormats
 /// Empties a layer, so that everything falls through to what lies underneath.
 ///
 /// Unless it is forced, or the daemon has committed the layer itself and nobody has written since,
-/// it first compares, and refuses where a guest would see a change.
+/// it first compares, and refuses where a guest would see a change. What then shows through is made
+/// durable before the layer is emptied, whoever has written it.
 ///
 /// What a crash leaves is the driver's affair: the full layer, or an empty one, or (with `discard`)
 /// one that is emptied up to some cluster. Tests: `CrashSmokeTests` (reset, discard),
@@ -82,6 +83,11 @@ package final class MakeEmptyJob: JobBody {
   package func cleanUp(_ job: JobContext) async { await claims.giveBack() }
 
   private func empty(_ job: JobContext) async throws(BlockError) {
+    try await job.enter(.flush)
+    let below = chain.nodes.dropFirst()
+    try await job.perform(.write) { () throws(BlockError) in
+      for node in below { try node.makeFileDurable() }
+    }
     try await job.enter(.empty)
     let (top, mode, generation) = (chain.top, mode, generation)
     let operation = try await job.perform(.write) { () throws(BlockError) in

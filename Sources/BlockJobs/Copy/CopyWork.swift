@@ -85,7 +85,11 @@ final class CopyWork: SteppedWork {
   /// written while it was being copied must be copied after that, not beside it.
   private func take(_ budget: Int) -> CopyRound? {
     state.withLock { state in
-      if state.plan.isEmpty && state.rounds == 0 { refill(&state.plan) }
+      if state.plan.isEmpty && state.rounds == 0 {
+        // What was to be copied may have become less meanwhile.
+        progress.settle()
+        refill(&state.plan)
+      }
       let items = state.plan.takeSeveral(budget, alignment: alignment)
       if items.isEmpty { return nil }
       state.rounds += 1
@@ -194,8 +198,6 @@ final class CopyWork: SteppedWork {
       // What is put back last is taken first.
       for item in left.reversed() { state.plan.putBack(item) }
     }
-    // The plan knew only about how many bytes there would be.
-    progress.expect(left.reduce(0) { $0 + $1.bytes } - (round.bytes - round.copied))
   }
 }
 

@@ -21,6 +21,8 @@ package final class JobProgress: Sendable {
   }
   /// There is more to do than was said, or less where `units` is negative.
   package func expect(_ units: Int) { remaining.add(units, ordering: .relaxed) }
+  /// Nothing is left of what was expected so far.
+  package func settle() { remaining.store(0, ordering: .relaxed) }
   /// Says how much is done of how much, for work that counts in its own units.
   package func set(done: Int, total: Int) {
     finished.store(done, ordering: .relaxed)

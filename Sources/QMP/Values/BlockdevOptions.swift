@@ -31,7 +31,9 @@ package struct BlockdevOptions: WireRecord {
     .optional(
       "force-share", \.forceShare,
       "Whether to open a file that others write to; only with read-only (default false)"),
-    .optional("discard", \.discard, "What becomes of a discard (default 'ignore')"),
+    .optional(
+      "discard", \.discard,
+      "What becomes of a discard (default: as with the node above, else 'ignore')"),
     .optional("detect-zeroes", \.detectZeroes, "What becomes of written zeros (default 'off')"),
     .optional("cache", \.cache, "How the host's page cache is used"),
   ]
