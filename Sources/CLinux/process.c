@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,3 +121,5 @@ int32_t cl_detach(int32_t waiting) {
     close(waiting);
     return count == 1 ? 0 : -1;
 }
+
+void cl_use_one_arena(void) { mallopt(M_ARENA_MAX, 1); }

@@ -85,6 +85,7 @@ struct QBlockd: ParsableCommand {
   var logLevel = Logger.Level.notice
 
   func run() throws {
+    ProcessMemory.useOneArena()
     let configuration = try daemonConfiguration()
     let background = try daemonize ? Background.enter() : nil
     LoggingSystem.bootstrap(StreamLogHandler.standardError)

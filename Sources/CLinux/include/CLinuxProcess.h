@@ -23,4 +23,7 @@ int32_t cl_daemonize(void);
 /// behind `waiting`. What fails is left as it was.
 int32_t cl_detach(int32_t waiting);
 
+/// Lets all threads of this process allocate from one arena (mallopt(3), M_ARENA_MAX).
+void cl_use_one_arena(void);
+
 #endif
