@@ -58,7 +58,10 @@ struct ClientCommitTests {
       let told = try QemuTools.run("du", ["-k", stage.directory.file(name)]).output
       return try #require(Int(told.prefix { $0.isNumber }))
     }
-    #expect(try kibibytes("base-ours") <= kibibytes("base-theirs"))
+    // Eight MiB go. What the file system takes for itself, and where clusters were free at that
+    // moment, may make a few clusters of difference.
+    let (ours, theirs) = (try kibibytes("base-ours"), try kibibytes("base-theirs"))
+    #expect(ours <= theirs + 4 * 64, "\(ours) KiB, with qemu-img \(theirs)")
     #expect(try stage.img("compare", "base-ours", "base-theirs").status == 0)
   }
 
