@@ -223,17 +223,19 @@ extension HostFile {
 
   package func flush() throws(BlockError) {
     guard state.withLock({ !$0.isReadOnly && !$0.noFlush }) else { return }
+    // While it is locked for writing nobody else changes it. Changes that end from here on are for
+    // the next flush.
+    let ended = changes.load(ordering: .acquiring)
+    if isLocking, durableChanges.load(ordering: .acquiring) == ended { return }
     try makeDurable()
+    durableChanges.store(ended, ordering: .releasing)
   }
 
   /// Makes durable what the file holds, whoever has written it, also where it is open for reading
-  /// only. Asks the system only if something has changed since it was last asked.
+  /// only.
   package func makeDurable() throws(BlockError) {
     let file = openFile()
     if let poison = state.withLock({ $0.poison }) { throw poison }
-    // Changes that end from here on are for the next flush.
-    let ended = changes.load(ordering: .acquiring)
-    if durableChanges.load(ordering: .acquiring) == ended { return }
     do {
       try SystemCall.run(on: name) { fdatasync(file.descriptor) }
     } catch {
@@ -241,7 +243,6 @@ extension HostFile {
       state.withLock { $0.poison = error.afterFlush }
       throw error.ofFlush
     }
-    durableChanges.store(ended, ordering: .releasing)
   }
 
   /// Notes the end of a change, whatever came of it.
@@ -267,6 +268,8 @@ extension HostFile {
   /// one. Fails with `locked`, and then nothing has changed. Does nothing where locking is off.
   package func claim(_ claim: LockClaim) throws(BlockError) {
     let file = openFile()
+    // Whom the claim kept out so far may have written meanwhile, or may from now on.
+    defer { noteChange() }
     try lock.withLock { (lock) throws(BlockError) in
       if isLocking { try lock.change(to: claim, on: file) }
     }
@@ -282,6 +285,8 @@ extension HostFile {
   package func reopen(readOnly: Bool, direct: Bool) throws(BlockError) {
     guard readOnly || options.locking != .forceShare else { throw HostFile.forceShareRefusal }
     if readOnly { try flush() }
+    // Who could write while nobody here did may have.
+    defer { noteChange() }
     try lock.withLock { (lock) throws(BlockError) in
       let old = openFile()
       let (wasReadOnly, wasDirect) = state.withLock { ($0.isReadOnly, $0.isDirect) }
@@ -293,8 +298,6 @@ extension HostFile {
       }
       currentAlignment.store(
         direct ? HostFile.directAlignment(new, isDevice ? blockSize : 1) : 1, ordering: .relaxed)
-      // Who could write while nobody here could may have.
-      noteChange()
       state.withLock {
         $0.file = new
         $0.isReadOnly = readOnly

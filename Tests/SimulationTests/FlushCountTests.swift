@@ -91,11 +91,35 @@ struct FlushCountTests {
     try file.close()
   }
 
+  @Test("what may have been written while the file was not claimed is flushed")
+  func unclaimed() throws {
+    let file = try HostFile.open(path)
+    let calls = CallCount(file)
+    try file.flush()
+    try file.claim(.nothing)
+    try file.claim(.writer)
+    #expect(try calls.during { try file.flush() } == 1)
+    try file.reopen(readOnly: false)
+    #expect(try calls.during { try file.flush() } == 1)
+    #expect(try calls.during { try file.flush() } == 0)
+    try file.close()
+  }
+
+  @Test("a file without locks is flushed each time")
+  func unlocked() throws {
+    let file = try HostFile.open(path, HostFileOptions(locking: .off))
+    let calls = CallCount(file)
+    for _ in 0..<3 { #expect(try calls.during { try file.flush() } == 1) }
+    try file.close()
+  }
+
   @Test("what others have written is made durable also through a file that is only read")
   func readOnly() throws {
     let file = try HostFile.open(path, HostFileOptions(isReadOnly: true))
     let calls = CallCount(file)
     #expect(try calls.during { try file.flush() } == 0)
+    #expect(try calls.during { try file.makeDurable() } == 1)
+    // Nobody knows what the others have written since.
     #expect(try calls.during { try file.makeDurable() } == 1)
     try file.close()
   }
