@@ -30,11 +30,11 @@ package struct AccessSettings: Hashable, Sendable {
     return copy
   }
 
-  /// The same as options of a file.
-  var fileOptions: HostFileOptions {
+  /// The same as options of a file that is locked as `locking` says.
+  func fileOptions(_ locking: HostFileOptions.Locking) -> HostFileOptions {
     HostFileOptions(
       isReadOnly: isReadOnly, autoReadOnly: autoReadOnly, direct: cacheDirect,
-      noFlush: cacheNoFlush, locking: forceShare ? .forceShare : .automatic)
+      noFlush: cacheNoFlush, locking: locking, forceShare: forceShare)
   }
 
   /// What a format with these settings needs of its file.

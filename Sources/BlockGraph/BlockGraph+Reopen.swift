@@ -158,6 +158,9 @@ extension BlockGraph {
         throw BlockGraph.cannotChange("driver")
       }
       guard file.fileName == node.fileName else { throw BlockGraph.cannotChange("filename") }
+      guard node.hostFile.map({ $0.locking == file.locking }) ?? true else {
+        throw BlockGraph.cannotChange("locking")
+      }
       if entry.isOwnedByClient { change.isDeclaredReadOnly = wanted.isReadOnly }
     case .format(let format):
       change.backing = try planBacking(format, of: node, wanted, into: &changes)

@@ -66,7 +66,7 @@ struct NodeOpener {
     case .file(let file):
       let node = try openFile(
         try FileName(file.fileName), .client, settings, above: above, name: name, kind: file.kind,
-        options: options, isTop: isTop)
+        locking: file.locking, options: options, isTop: isTop)
       // A file that no format uses yet holds nobody off.
       if isTop { try node.setAccess(.unused) }
       return node
@@ -124,12 +124,13 @@ struct NodeOpener {
   private mutating func openFile(
     _ path: FileName, _ origin: OpenGate.Origin, _ settings: AccessSettings,
     above: [FileIdentity], name: String, kind: FileSpecification.Kind?,
+    locking: HostFileOptions.Locking = .automatic,
     options: NodeOptions = NodeOptions(discard: .unmap), isTop: Bool = false
   ) throws(BlockError) -> BlockNode {
     let fileName = path.string
     let storage: HostFile
     do {
-      storage = try gate.open(path, origin, settings.fileOptions)
+      storage = try gate.open(path, origin, settings.fileOptions(locking))
     } catch {
       // An image that is its own backing file shuts itself out; say what is the matter.
       if error.code == .locked, let same = try? gate.identity(of: path), above.contains(same) {

@@ -1,3 +1,4 @@
+package import BlockIO
 package import ImageFormats
 
 /// What `blockdev-add` asks for: a node, and the nodes below it.
@@ -72,10 +73,16 @@ package struct FileSpecification: Hashable, Sendable {
   package var kind: Kind?
   /// The name as the client gave it.
   package var fileName: String
+  /// Whether QEMU's locks keep others out; a file that only a header names is locked where that can
+  /// be.
+  package var locking: HostFileOptions.Locking
 
-  package init(_ kind: Kind?, _ fileName: String) {
+  package init(
+    _ kind: Kind?, _ fileName: String, locking: HostFileOptions.Locking = .automatic
+  ) {
     self.kind = kind
     self.fileName = fileName
+    self.locking = locking
   }
 }
 

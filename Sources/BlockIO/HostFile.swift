@@ -18,6 +18,8 @@ package final class HostFile: Storage {
   /// The unit in which the file system or the device gives and takes space.
   let blockSize: Int
   let options: HostFileOptions
+  /// Whether QEMU's locks keep others out, as it was asked for.
+  package var locking: HostFileOptions.Locking { options.locking }
 
   struct State: Sendable {
     /// nil once it is closed.
@@ -56,7 +58,7 @@ package final class HostFile: Storage {
   private init(
     _ file: OpenFile, _ status: stat, _ options: HostFileOptions, readOnly: Bool
   ) throws(BlockError) {
-    guard readOnly || options.locking != .forceShare else { throw HostFile.forceShareRefusal }
+    guard readOnly || !options.forceShare else { throw HostFile.forceShareRefusal }
     name = file.name
     isDevice = FileKind(mode: status.st_mode) == .blockDevice
     identity = FileIdentity(status)
@@ -72,7 +74,9 @@ package final class HostFile: Storage {
         file: file, isReadOnly: readOnly, isDirect: options.direct, noFlush: options.noFlush))
 
     var lock = ImageLock()
-    isLocking = options.locking == .off ? false : try ImageLock.isSupported(on: file)
+    isLocking = try options.locking.takesLocks { () throws(BlockError) in
+      try ImageLock.isSupported(on: file)
+    }
     if isLocking {
       try lock.change(to: options.claim(readOnly: readOnly), on: file)
     }
@@ -283,7 +287,7 @@ extension HostFile {
   /// request may be on its way where `direct` changes: a write of part of a block would not see one
   /// that came by the other way. The claim stays where `readOnly` does.
   package func reopen(readOnly: Bool, direct: Bool) throws(BlockError) {
-    guard readOnly || options.locking != .forceShare else { throw HostFile.forceShareRefusal }
+    guard readOnly || !options.forceShare else { throw HostFile.forceShareRefusal }
     if readOnly { try flush() }
     // Who could write while nobody here did may have.
     defer { noteChange() }

@@ -1,17 +1,31 @@
+package import BlockCore
+
 /// How a file is opened.
 ///
 /// Isolation: value.
 package struct HostFileOptions: Hashable, Sendable {
-  /// Which of QEMU's lock bytes are taken.
+  /// Whether QEMU's lock bytes are taken.
   package enum Locking: Hashable, Sendable {
-    /// None.
+    /// Never: who opens a file so answers for it that nobody else writes.
     case off
-    /// Those of a writer or of a reader, as the file is open. None where the system has no OFD
-    /// locks.
+    /// Where the system has OFD locks.
     case automatic
-    /// Those of a reader who puts up with writers (QEMU's `force-share`, `-U`); read-only files
-    /// only.
-    case forceShare
+    /// Always; where the system has no OFD locks the file is not opened.
+    case required
+
+    /// Whether locks are taken, where `isSupported` finds out whether the system has them. Throws
+    /// `unsupported`, and what that throws.
+    package func takesLocks(
+      where isSupported: () throws(BlockError) -> Bool
+    ) throws(BlockError) -> Bool {
+      if self == .off { return false }
+      if try isSupported() { return true }
+      guard self == .automatic else {
+        throw BlockError(
+          .unsupported, "File lock requested but OFD locking syscall is unavailable")
+      }
+      return false
+    }
   }
 
   /// Open for reading only.
@@ -22,27 +36,27 @@ package struct HostFileOptions: Hashable, Sendable {
   package var direct: Bool
   /// Make nothing durable (`cache.no-flush`): for images that nobody will miss.
   package var noFlush: Bool
-  /// The locks to take.
+  /// Whether locks are taken.
   package var locking: Locking
+  /// Those of a reader who puts up with writers (QEMU's `force-share`, `-U`); read-only files only.
+  package var forceShare: Bool
 
   /// Read and write, through the page cache, durable, locked, unless told otherwise.
   package init(
     isReadOnly: Bool = false, autoReadOnly: Bool = false, direct: Bool = false,
-    noFlush: Bool = false, locking: Locking = .automatic
+    noFlush: Bool = false, locking: Locking = .automatic, forceShare: Bool = false
   ) {
     self.isReadOnly = isReadOnly
     self.autoReadOnly = autoReadOnly
     self.direct = direct
     self.noFlush = noFlush
     self.locking = locking
+    self.forceShare = forceShare
   }
 
   /// The claim that goes with a file that is open for reading only, or for writing.
   func claim(readOnly: Bool) -> LockClaim {
-    switch locking {
-    case .off: .nothing
-    case .automatic: readOnly ? .reader : .writer
-    case .forceShare: .forceShare
-    }
+    guard !forceShare else { return .forceShare }
+    return readOnly ? .reader : .writer
   }
 }

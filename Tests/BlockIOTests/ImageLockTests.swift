@@ -49,7 +49,7 @@ import Testing
     #expect(refusal()?.message == "Failed to get \"write\" lock: \(who)")
     let reading = HostFileOptions(isReadOnly: true)
     #expect(refusal(reading)?.message == "Failed to get shared \"write\" lock: \(who)")
-    let forceShare = HostFileOptions(isReadOnly: true, locking: .forceShare)
+    let forceShare = HostFileOptions(isReadOnly: true, forceShare: true)
     try HostFile.open(path, forceShare).close()
     try HostFile.open(path, HostFileOptions(locking: .off)).close()
     holder.release()
@@ -115,8 +115,8 @@ import Testing
 
   @Test("force-share goes with reading only")
   func forceShare() throws {
-    #expect(refusal(HostFileOptions(locking: .forceShare))?.code == .invalidArgument)
-    let file = try HostFile.open(path, HostFileOptions(isReadOnly: true, locking: .forceShare))
+    #expect(refusal(HostFileOptions(forceShare: true))?.code == .invalidArgument)
+    let file = try HostFile.open(path, HostFileOptions(isReadOnly: true, forceShare: true))
     #expect(
       #expect(throws: BlockError.self) { try file.reopen(readOnly: false) }?.code
         == .invalidArgument)
@@ -141,13 +141,32 @@ import Testing
     try file.close()
   }
 
+  @Test("a system without such locks is put up with only where nobody asked for them")
+  func unsupported() throws {
+    for isSupported in [true, false] {
+      #expect(try HostFileOptions.Locking.automatic.takesLocks { isSupported } == isSupported)
+    }
+    #expect(try HostFileOptions.Locking.required.takesLocks { true })
+    let error = #expect(throws: BlockError.self) {
+      _ = try HostFileOptions.Locking.required.takesLocks { false }
+    }
+    #expect(error?.code == .unsupported)
+    #expect(
+      try !HostFileOptions.Locking.off.takesLocks {
+        Issue.record("nobody needs to know")
+        return true
+      })
+  }
+
   @Test("the permissions stand on QEMU's bytes")
   func bytes() throws {
     let expected: [(HostFileOptions, [Int])] = [
       (HostFileOptions(), [100, 101, 103, 201, 203]),
       (HostFileOptions(isReadOnly: true), [100, 201, 203]),
-      (HostFileOptions(isReadOnly: true, locking: .forceShare), [100]),
+      (HostFileOptions(isReadOnly: true, forceShare: true), [100]),
+      (HostFileOptions(locking: .required), [100, 101, 103, 201, 203]),
       (HostFileOptions(locking: .off), []),
+      (HostFileOptions(isReadOnly: true, locking: .off, forceShare: true), []),
     ]
     let inode = try HostFile.identity(of: FileName(path)).inode
     for (options, bytes) in expected {

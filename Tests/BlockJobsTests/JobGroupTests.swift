@@ -219,6 +219,33 @@ struct JobGroupTests {
     #expect(ends == 1)
   }
 
+  @Test("nodes of one stay open until all have done their last steps: another may need them")
+  func ownNodes() async throws {
+    _ = try stage.raw("shared", size: 1 << 20)
+    let hold = Hold()
+    let jobs = try await start(
+      [
+        (
+          "commit",
+          ScriptedBody { _ in
+          } _: { _ in
+          }
+        ),
+        (
+          "empty",
+          ScriptedBody(.makeEmpty) { _ in
+            await hold.wait()
+          } _: { _ in
+          }
+        ),
+      ]) { $0.ownNodes = $0.id == "commit" ? ["shared"] : [] }
+    #expect(await stage.end(of: jobs[0]).failure == nil)
+    #expect(stage.graph.node(named: "shared") != nil)
+    hold.open()
+    #expect(await stage.end(of: jobs[1]).failure == nil)
+    #expect(stage.graph.node(named: "shared") == nil)
+  }
+
   @Test("if one cannot begin none does, and what the others hold is given back")
   func allOrNone() async throws {
     let base = try stage.qcow2("base", size: 1 << 20)

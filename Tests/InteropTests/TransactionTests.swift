@@ -102,6 +102,20 @@ struct TransactionTests {
     }
   }
 
+  @Test("a node that its commit owns is emptied before it closes")
+  func ownNodes() throws {
+    let views = try views()
+    try start(
+      .grouped, commit("a") { $0.ownNodes = ["a1"] }, empty("a"), commit("b"), empty("b"))
+    for id in ["commit-a", "commit-b", "empty-a", "empty-b"] {
+      #expect(try end(id).error == nil, "\(id)")
+    }
+    let nodes = try client.execute(QueryNamedBlockNodes()).map(\.nodeName)
+    #expect(!nodes.contains("a1") && nodes.contains("b1"), "\(nodes)")
+    try check(views)
+    #expect(try isEmpty("a1") && isEmpty("b1"))
+  }
+
   @Test("one that is not completed holds the other, and a cancel of it cancels both")
   func cancelled() throws {
     let views = try views()

@@ -55,7 +55,7 @@ extension DaemonServices {
     case .file(let path):
       let gate = graph.gate
       let opened = await LanePool.shared.perform(on: DeviceKey(0)) { () throws(BlockError) in
-        try gate.open(path, .client, HostFileOptions(isReadOnly: true, locking: .forceShare))
+        try gate.open(path, .client, HostFileOptions(isReadOnly: true, forceShare: true))
       }
       do throws(BlockError) { return .file(try opened.get()) } catch { throw QMPError(error) }
     }

@@ -2,6 +2,7 @@ import BlockCore
 import BlockGraph
 import QMP
 
+import struct BlockIO.HostFileOptions
 import struct ImageFormats.CacheSizes
 
 extension NodeSpecification {
@@ -9,8 +10,8 @@ extension NodeSpecification {
   init(_ options: BlockdevOptions) {
     let driver: Driver =
       switch options.driver {
-      case .file(let file): .file(FileSpecification(.file, file.filename))
-      case .hostDevice(let file): .file(FileSpecification(.hostDevice, file.filename))
+      case .file(let file): .file(FileSpecification(.file, file))
+      case .hostDevice(let file): .file(FileSpecification(.hostDevice, file))
       case .raw(let raw): .format(FormatSpecification(.raw, file: .init(raw.file)))
       case .qcow2(let qcow2): .format(FormatSpecification(qcow2))
       }
@@ -22,6 +23,12 @@ extension NodeSpecification {
     forceShare = options.forceShare
     cacheDirect = options.cache?.direct
     cacheNoFlush = options.cache?.noFlush
+  }
+}
+
+extension FileSpecification {
+  fileprivate init(_ kind: Kind, _ options: FileOptions) {
+    self.init(kind, options.filename, locking: options.locking.engine)
   }
 }
 
@@ -56,6 +63,16 @@ extension ImageFormat {
     switch self {
     case .qcow2: .qcow2
     case .raw: .raw
+    }
+  }
+}
+
+extension OnOffAuto {
+  fileprivate var engine: HostFileOptions.Locking {
+    switch self {
+    case .auto: .automatic
+    case .on: .required
+    case .off: .off
     }
   }
 }

@@ -94,9 +94,9 @@ package final class Job {
       emit(machine.fail())
     }
     await body.cleanUp(context)
-    group?.finish(self)
+    let closing = group?.finish(self) ?? options.ownNodes
     group = nil
-    await surroundings.closeNodes(options.ownNodes)
+    await surroundings.closeNodes(closing)
     await conclude()
   }
 

@@ -53,10 +53,14 @@ final class JobGroup {
     await withCheckedContinuation { turns[job.id] = $0 }
   }
 
-  /// `job` has done its last step, or needs none any more, and holds nothing.
-  func finish(_ job: Job) {
+  /// `job` has done its last step, or needs none any more, and holds nothing. Returns the names of
+  /// the nodes that close now: those of all jobs with the last of them, and none before that, since
+  /// the next may need what one of the others owns.
+  func finish(_ job: Job) -> [String] {
     finished.insert(job.id)
-    if let next { turns.removeValue(forKey: next.id)?.resume() }
+    guard let next else { return members.flatMap(\.options.ownNodes) }
+    turns.removeValue(forKey: next.id)?.resume()
+    return []
   }
 
   private var next: Job? { members.first { !finished.contains($0.id) } }
