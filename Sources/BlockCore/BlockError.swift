@@ -95,9 +95,14 @@ extension BlockError {
 
   /// What every later change and flush fails with after this error of a flush.
   package var afterFlush: BlockError {
-    let beginning = "An earlier flush failed: "
     var error = ofFlush
-    if !message.hasPrefix(beginning) { error.message = beginning + message }
+    if !isAfterFlush { error.message = BlockError.earlierFlush + message }
     return error
   }
+
+  /// Whether it only says again what a flush has failed with before.
+  package var isAfterFlush: Bool {
+    code == .poisoned && message.hasPrefix(BlockError.earlierFlush)
+  }
+  private static var earlierFlush: String { "An earlier flush failed: " }
 }

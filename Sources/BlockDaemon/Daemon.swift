@@ -120,7 +120,8 @@ package final class Daemon {
       group: try configuration.socketGroupID())
   }
 
-  /// Cancels the jobs at a safe point, closes the images and ends the process with status 0.
+  /// Cancels the jobs at a safe point, closes the images and ends the process: with status 0, or 1
+  /// where closing an image has failed with something new.
   private func stop(_ cause: Shutdown.Cause) {
     guard !isStopping else { return }
     isStopping = true
@@ -129,11 +130,12 @@ package final class Daemon {
     Task {
       server.stopListening()
       await services.jobs.cancelAll()
-      let failure = await services.graph.closeAll()
+      let failures = await services.graph.closeAll()
       await server.finishSessions(patience: Daemon.farewell)
-      if let failure { log.error("\(String(describing: failure).printable)") }
+      for failure in failures { log.error("\(String(describing: failure).printable)") }
       pidFile?.remove()
-      exit(failure == nil ? 0 : 1)
+      // What a file's failed flush has left was told to who had asked for it.
+      exit(failures.allSatisfy(\.isAfterFlush) ? 0 : 1)
     }
   }
 

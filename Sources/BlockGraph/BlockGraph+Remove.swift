@@ -32,18 +32,18 @@ extension BlockGraph {
   }
 
   /// Closes every node, parents before children, whoever uses them: at the end of the process, when
-  /// there are no jobs any more. Returns the first error.
-  package func closeAll() async -> BlockError? {
-    await edits.run { () async throws(Never) -> BlockError? in
-      var first: BlockError?
+  /// there are no jobs any more. Returns the errors.
+  package func closeAll() async -> [BlockError] {
+    await edits.run { () async throws(Never) -> [BlockError] in
+      var errors: [BlockError] = []
       while let node = allNodes.first(where: { parents(of: $0).isEmpty }) {
         do throws(BlockError) {
           try await close([node])
         } catch {
-          first = first ?? error
+          errors.append(error)
         }
       }
-      return first
+      return errors
     }
   }
 

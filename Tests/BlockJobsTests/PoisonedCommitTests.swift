@@ -77,6 +77,20 @@ struct PoisonedCommitTests {
     #expect(try stage.view(anew) == before)
   }
 
+  @Test("at the end a flush that failed before is told as such, and one that fails then as new")
+  func closing() async throws {
+    for isEarlier in [true, false] {
+      let test = try PoisonedCommitTests()
+      let disk = FaultyStorage(test.base)
+      let node = try test.makeBase("qcow2", on: disk)
+      try test.stage.write([UInt8](repeating: 9, count: 300_000), to: node, at: 100_000)
+      disk.set(.init(.flush))
+      if isEarlier { #expect(throws: BlockError.self) { try node.flush() } }
+      let errors = await test.stage.graph.closeAll()
+      #expect(!errors.isEmpty && errors.allSatisfy { $0.isAfterFlush == isEarlier }, "\(errors)")
+    }
+  }
+
   @Test(
     "an overlay whose flush fails fails the job, whichever flush it is, and every later one",
     arguments: ["qcow2", "raw"], [false, true])

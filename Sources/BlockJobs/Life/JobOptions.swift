@@ -17,8 +17,8 @@ package struct JobOptions: Sendable {
   package var autoDismiss = true
   /// Whether a ready job completes without being told to.
   package var autoComplete = false
-  /// Names of nodes that belong to the job and are closed when it concludes; of one in a group, when
-  /// the last of the group does.
+  /// Names of nodes that belong to the job and are closed when it concludes; of one in a group,
+  /// when the last of the group does.
   package var ownNodes: [String] = []
 
   package init(id: String) { self.id = id }

@@ -91,6 +91,17 @@ extension Qcow2State {
     }
   }
 
+  /// Where the file has to reach so that all clusters in use lie inside. Those that a write took
+  /// and gave back, for lack of room perhaps, do not make it longer.
+  mutating func usedEnd() throws(BlockError) -> Int {
+    guard highWater != Int.max else { return fileEnd }
+    var end = highWater
+    while end > fileEnd, try refcount(of: geometry.cluster(at: end - 1)) == 0 {
+      end -= geometry.clusterSize
+    }
+    return max(end, fileEnd)
+  }
+
   /// Lets the file reach at least to `end`.
   mutating func growFile(to end: Int) throws(BlockError) {
     if end <= fileEnd || io.storage.traits.isDevice { return }

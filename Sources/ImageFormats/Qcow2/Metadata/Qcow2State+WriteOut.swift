@@ -18,7 +18,7 @@ extension Qcow2State {
   mutating func writeOut() throws(BlockError) {
     guard hasPendingChanges else { return }
     defer { noteWaiting() }
-    try growFile(to: highWater == Int.max ? fileEnd : highWater)
+    try growFile(to: try usedEnd())
     try refblocks.writeDirty(io)
     try io.flush(.dataAndRefcountsBeforeL2)
     if refcountTable.pendingCount > 0 {
