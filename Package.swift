@@ -97,9 +97,12 @@ let package = Package(
     program("qblock-bench", ["QMPClient", "JSONValue", argumentParser]),
 
     // Tests.
+    .target(name: "CSpawn", path: "Tests/CSpawn", cSettings: [.define("_GNU_SOURCE")]),
     .target(
       name: "TestSupport",
-      dependencies: ["BlockCore", "BlockIO", "ImageFormats", "QMPClient", "QMP", "JSONValue"],
+      dependencies: [
+        "BlockCore", "BlockIO", "ImageFormats", "QMPClient", "QMP", "JSONValue", "CSpawn",
+      ],
       path: "Tests/TestSupport", swiftSettings: base),
     .target(
       name: "CFaults", path: "Tests/CFaults", cSettings: [.define("_GNU_SOURCE")]),

@@ -129,7 +129,7 @@ package struct KillTrial: Sendable, CustomStringConvertible {
     }
   }
 
-  private static let killed: Int32 = 9
+  private static let killed: Int32 = 128 + 9
 
   private func judge(_ scene: CrashScene, _ files: SceneFiles, position: Int) throws {
     let state = CrashSimulator.State(try files.chain.map(\.image), position: position)

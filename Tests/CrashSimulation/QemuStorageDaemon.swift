@@ -6,27 +6,19 @@ import TestSupport
 /// Isolation: one thread.
 final class QemuStorageDaemon {
   private let files: SceneFiles
-  private let process = Process()
-  private let input = Pipe()
-  private let output = Pipe()
+  private let process: ChildProcess
   private var seen = ""
 
   /// Starts it, by `launcher`, with the chain of `files` open as nodes of the files' names.
   init(_ launcher: [String], chain files: SceneFiles) throws {
     self.files = files
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments =
+    process = try ChildProcess(
       launcher + [
         "qemu-storage-daemon", "--blockdev", QemuStorageDaemon.node(files.names[...], files),
         "--chardev", "stdio,id=c", "--monitor", "chardev=c",
-      ]
-    process.standardInput = input
-    process.standardOutput = output
-    try process.run()
+      ], input: .pipe, errors: .inherited)
     send(#"{"execute": "qmp_capabilities"}"#)
   }
-
-  deinit { if process.isRunning { process.terminate() } }
 
   /// Commits what lies between the top and the base into the base, and ends the daemon as soon as
   /// that is said to be done.
@@ -39,20 +31,19 @@ final class QemuStorageDaemon {
       """)
     try waitFor("BLOCK_JOB_COMPLETED")
     send(#"{"execute": "quit"}"#)
-    process.waitUntilExit()
-    let status = process.terminationStatus
+    let status = process.wait().status
     guard status == 0 else {
       throw ErrandFailure(description: "qemu-storage-daemon ended with \(status)")
     }
   }
 
   private func send(_ line: String) {
-    input.fileHandleForWriting.write(Data("\(line)\n".utf8))
+    process.write("\(line)\n")
   }
 
   private func waitFor(_ mark: String) throws {
     while !seen.contains(mark) {
-      let more = output.fileHandleForReading.availableData
+      let more = process.read()
       seen += String(decoding: more, as: UTF8.self)
       if more.isEmpty || seen.contains(#""error""#) { throw ErrandFailure(description: seen) }
     }

@@ -24,7 +24,7 @@ struct ClientJobTests {
     client.signal(SIGINT)
     let outcome = try client.end()
     // It dies of the signal, so that a shell ends its loop, too.
-    #expect(outcome.status == SIGINT)
+    #expect(outcome.status == 128 + SIGINT)
     #expect(outcome.errors.hasSuffix("qblockctl: Interrupted: the job was cancelled\n"))
     #expect(try stage.done("nodes", "--json") == "[]\n")
     for image in ["top", "mid"] { #expect(try stage.img("check", image).status == 0) }
@@ -35,7 +35,7 @@ struct ClientJobTests {
   func killed() throws {
     let (stage, client, disk) = try slowCommit()
     client.signal(SIGKILL)
-    #expect(try client.end().status == SIGKILL)
+    #expect(try client.end().status == 128 + SIGKILL)
     let monitor = try stage.daemon.client()
     let id = try #require(try monitor.execute(QueryJobs()).first?.id)
     try stage.done("job", "set-speed", id, "0")

@@ -12,22 +12,15 @@ final class ClientProgram {
     let errors: String
   }
 
-  private let process = Process()
-  private let output = Pipe()
-  private let errors = Pipe()
-  private var lines = Data()
+  private let process: ChildProcess
+  private var lines: [UInt8] = []
 
   private init(
     _ arguments: [String], in directory: TemporaryDirectory, _ variables: [String: String]
   ) throws {
-    process.executableURL = URL(fileURLWithPath: DaemonProcess.program("qblockctl"))
-    process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(variables) { $1 }
-    process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = output
-    process.standardError = errors
-    try process.run()
+    process = try ChildProcess(
+      [DaemonProcess.program("qblockctl")] + arguments, errors: .pipe, variables: variables,
+      directory: directory.path)
   }
 
   /// Runs it with these arguments, and these variables besides ours, until it ends.
@@ -45,7 +38,7 @@ final class ClientProgram {
   }
 
   /// The process.
-  var pid: Int32 { process.processIdentifier }
+  var pid: Int32 { process.pid }
 
   /// The next line that it writes; nil when there is none any more.
   func nextLine() -> String? {
@@ -55,29 +48,24 @@ final class ClientProgram {
         lines.removeSubrange(...end)
         return line
       }
-      let more = output.fileHandleForReading.availableData
+      let more = process.read()
       guard !more.isEmpty else { return nil }
       lines += more
     }
   }
 
   /// Whether it has written something that nobody has read, or has ended.
-  var hasOutput: Bool {
-    var polled = pollfd(
-      fd: output.fileHandleForReading.fileDescriptor, events: Int16(POLLIN), revents: 0)
-    return !lines.isEmpty || poll(&polled, 1, 0) == 1
-  }
+  var hasOutput: Bool { !lines.isEmpty || process.hasOutput }
 
   /// Sends it a signal.
-  func signal(_ number: Int32) { kill(pid, number) }
+  func signal(_ number: Int32) { process.signal(number) }
 
-  /// Waits until it ends. Little enough is written to standard error to fit into a pipe.
+  /// Waits until it ends. Little enough is written to standard error to wait for its reader.
   func end() throws -> Outcome {
-    let rest = lines + output.fileHandleForReading.readDataToEndOfFile()
-    let complaint = errors.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
+    let rest = lines + process.readToEnd()
+    let complaint = process.readErrorsToEnd()
     return Outcome(
-      status: process.terminationStatus, output: String(decoding: rest, as: UTF8.self),
+      status: process.wait().status, output: String(decoding: rest, as: UTF8.self),
       errors: String(decoding: complaint, as: UTF8.self))
   }
 }

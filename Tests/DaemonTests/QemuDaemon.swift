@@ -8,7 +8,7 @@ import Testing
 final class QemuDaemon {
   /// The session on its monitor, negotiated unless that was left out.
   let monitor: MonitorSocket
-  private let process = Process()
+  private let process: ChildProcess
 
   /// Starts it, by the words of `launcher`. It connects to us, so that it is there when the
   /// connection is.
@@ -18,18 +18,13 @@ final class QemuDaemon {
     let listener = try MonitorSocket.unixSocket(path) { bind($0, $1, $2) }
     defer { close(listener) }
     try #require(listen(listener, 1) == 0)
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments =
+    process = try ChildProcess(
       launcher + [
         "qemu-storage-daemon", "--chardev", "socket,path=\(path),id=c", "--monitor", "chardev=c",
-      ]
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
+      ], output: .inherited, errors: .inherited)
     var polled = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
     try #require(poll(&polled, 1, 20_000) == 1, "qemu-storage-daemon does not connect")
     monitor = MonitorSocket(adopting: accept(listener, nil, nil))
     if isNegotiated { try monitor.negotiate() }
   }
-
-  deinit { kill(process.processIdentifier, SIGKILL) }
 }

@@ -64,15 +64,9 @@ struct CheckStage {
 
   /// The numbers of `qemu-img check`.
   func oracle() throws -> [String: Int] {
-    let process = Process()
-    let output = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["qemu-img", "check", "-f", "qcow2", "--output=json", path]
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    let bytes = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
+    let process = try ChildProcess(
+      ["qemu-img", "check", "-f", "qcow2", "--output=json", path], errors: .null)
+    let bytes = Data(process.readToEnd())
     let object = try JSONSerialization.jsonObject(with: bytes) as? [String: Any]
     return try #require(object).compactMapValues { $0 as? Int }
   }

@@ -17,23 +17,15 @@ struct ProgramRun: Sendable {
 
   /// Runs the built program `name` until it ends, or has to be.
   static func of(_ name: String, _ arguments: [String]) throws -> ProgramRun {
-    let process = Process()
-    let output = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments =
-      ["timeout", "-s", "KILL", "\(mostSeconds)", DaemonProcess.program(name)] + arguments
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = output
-    process.standardError = output
     let clock = ContinuousClock()
     let start = clock.now
-    try process.run()
-    let bytes = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
+    let process = try ChildProcess(
+      ["timeout", "-s", "KILL", "\(mostSeconds)", DaemonProcess.program(name)] + arguments)
+    let output = String(decoding: process.readToEnd(), as: UTF8.self)
     // `timeout` ends as its child does, with 128 and the signal's number where it is one.
-    let status = process.terminationReason == .exit ? process.terminationStatus : 128
+    let status = process.wait().status
     return ProgramRun(
-      status: status < 128 ? status : nil, output: String(decoding: bytes, as: UTF8.self),
+      status: status < 128 ? status : nil, output: output,
       seconds: (clock.now - start) / .seconds(1))
   }
 }

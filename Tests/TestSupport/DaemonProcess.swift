@@ -19,7 +19,7 @@ package final class DaemonProcess {
   /// Where it listens.
   package let socket: String
   private let directory: TemporaryDirectory
-  private let process: Process
+  private let process: ChildProcess
   private let log: ProcessLog
 
   /// Starts the daemon with these arguments, after `--socket`, and returns when it serves.
@@ -31,27 +31,20 @@ package final class DaemonProcess {
     arguments: [String] = [], socket: String? = nil, launcher: [String] = []
   ) throws -> DaemonProcess {
     let directory = try TemporaryDirectory()
-    let daemon = DaemonProcess(directory, socket ?? directory.file("qmp.sock"))
-    try daemon.run(launcher + [program("qblockd"), "--socket", daemon.socket] + arguments)
+    let socket = socket ?? directory.file("qmp.sock")
+    let command = launcher + [program("qblockd"), "--socket", socket] + arguments
+    let daemon = DaemonProcess(directory, socket, try ChildProcess(command))
+    guard daemon.log.waitFor("Serving QMP on") else {
+      throw StartFailure(status: daemon.waitForExit(), output: daemon.output)
+    }
     return daemon
   }
 
-  private init(_ directory: TemporaryDirectory, _ socket: String) {
+  private init(_ directory: TemporaryDirectory, _ socket: String, _ process: ChildProcess) {
     self.directory = directory
     self.socket = socket
-    let output: Pipe
-    (process, output) = QemuTools.start("env", [])
-    log = ProcessLog(output)
-  }
-
-  private func run(_ command: [String]) throws {
-    process.arguments = command
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    guard log.waitFor("Serving QMP on") else {
-      process.waitUntilExit()
-      throw StartFailure(status: process.terminationStatus, output: log.text)
-    }
+    self.process = process
+    log = ProcessLog(process)
   }
 
   /// The built program `name`: in `$QBLOCKD_BIN`, else beside the program of the tests.
@@ -66,31 +59,28 @@ package final class DaemonProcess {
   package func client() throws -> QMPClient { try QMPClient(connectingTo: socket) }
 
   /// The process.
-  package var pid: Int32 { process.processIdentifier }
+  package var pid: Int32 { process.pid }
 
   /// What it has logged so far.
   package var output: String { log.text }
 
   /// Sends SIGTERM and returns the exit status; for one that is gone already, just the status.
   @discardableResult
-  package func stop() -> Int32 { end(by: SIGTERM) }
-
-  /// Ends it as a crash would, and returns when it is gone.
-  package func kill() { end(by: SIGKILL) }
-
-  /// Waits until it ends by itself, and returns its exit status.
-  package func waitForExit() -> Int32 {
-    process.waitUntilExit()
-    return process.terminationStatus
-  }
-
-  @discardableResult
-  private func end(by signal: Int32) -> Int32 {
-    if process.isRunning { Foundation.kill(pid, signal) }
+  package func stop() -> Int32 {
+    process.signal(SIGTERM)
     return waitForExit()
   }
 
-  deinit { if process.isRunning { stop() } }
+  /// Ends it as a crash would, and returns when it is gone.
+  package func kill() {
+    process.signal(SIGKILL)
+    process.wait()
+  }
+
+  /// Waits until it ends by itself, and returns its exit status.
+  package func waitForExit() -> Int32 { process.wait().status }
+
+  deinit { stop() }
 }
 
 /// What a process writes, read as it comes, so that the process never waits for its reader. A
@@ -99,17 +89,16 @@ package final class DaemonProcess {
 /// Isolation: any thread; state behind `state`.
 private final class ProcessLog: Sendable {
   private struct State {
-    var bytes = Data()
+    var bytes: [UInt8] = []
     var isAtEnd = false
   }
 
   private let state = Mutex(State())
   private let arrivals = DispatchSemaphore(value: 0)
 
-  init(_ pipe: Pipe) {
-    let output = pipe.fileHandleForReading
+  init(_ process: ChildProcess) {
     Thread.detachNewThread { [self] in
-      while case let more = output.availableData, !more.isEmpty {
+      while case let more = process.read(), !more.isEmpty {
         state.withLock { $0.bytes += more }
         arrivals.signal()
       }

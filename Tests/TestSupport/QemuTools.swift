@@ -26,35 +26,9 @@ package enum QemuTools {
 
   /// Runs `tool` with these arguments until it ends.
   package static func run(_ tool: String, _ arguments: [String]) throws -> Outcome {
-    let (process, output) = start(tool, arguments)
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    let bytes = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return Outcome(
-      status: process.terminationStatus, output: String(decoding: bytes, as: UTF8.self))
-  }
-
-  /// Where `tool` lies; by way of `env`, which tells when it is missing, if it is not found.
-  private static func command(_ tool: String) -> [String] {
-    let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"
-    let places = path.split(separator: ":").map { "\($0)/\(tool)" }
-    guard let found = places.first(where: FileManager.default.isExecutableFile) else {
-      return ["/usr/bin/env", tool]
-    }
-    return [found]
-  }
-
-  /// A tool that is ready to run, found by its name, and the pipe of its output.
-  static func start(_ tool: String, _ arguments: [String]) -> (Process, Pipe) {
-    let process = Process()
-    let output = Pipe()
-    let command = command(tool)
-    process.executableURL = URL(fileURLWithPath: command[0])
-    process.arguments = command.dropFirst() + arguments
-    process.standardOutput = output
-    process.standardError = output
-    return (process, output)
+    let process = try ChildProcess([tool] + arguments)
+    let output = String(decoding: process.readToEnd(), as: UTF8.self)
+    return Outcome(status: process.wait().status, output: output)
   }
 }
 
@@ -62,33 +36,29 @@ package enum QemuTools {
 ///
 /// Isolation: one test.
 package final class ImageHolder {
-  private let process: Process
-  private let input = Pipe()
+  private let process: ChildProcess
 
   /// Starts `qemu-io` with these arguments, and returns when it has opened the image.
   package init(_ arguments: String...) throws {
-    let output: Pipe
-    (process, output) = QemuTools.start("qemu-io", arguments)
-    process.standardInput = input
-    try process.run()
-    input.fileHandleForWriting.write(Data("length\n".utf8))
+    process = try ChildProcess(["qemu-io"] + arguments, input: .pipe)
+    process.write("length\n")
     // The answer stands after a prompt, in the first line that comes.
-    var seen = Data()
+    var seen: [UInt8] = []
     while !seen.contains(UInt8(ascii: "\n")) {
-      let more = output.fileHandleForReading.availableData
+      let more = process.read()
       guard !more.isEmpty else { throw CocoaError(.executableLoad) }
-      seen.append(more)
+      seen += more
     }
   }
 
   /// The process.
-  package var pid: Int32 { process.processIdentifier }
+  package var pid: Int32 { process.pid }
 
   /// Closes the image and waits until the process is gone.
   package func release() {
-    try? input.fileHandleForWriting.close()
-    process.waitUntilExit()
+    process.closeInput()
+    process.wait()
   }
 
-  deinit { if process.isRunning { release() } }
+  deinit { release() }
 }
