@@ -54,4 +54,10 @@ final class HeldStorage: WrappingStorage {
     if kind == .writes { wait() }
     try base.write(bytes, at: offset)
   }
+  func copy(
+    from source: any Storage, _ range: ByteRange, to offset: Int
+  ) throws(BlockError) -> Int {
+    if kind == .writes { wait() }
+    return try base.copy(from: source.innermost, range, to: offset)
+  }
 }

@@ -19,7 +19,7 @@ struct CommitRun {
     case flush
   }
 
-  private let scene: CrashScene
+  let scene: CrashScene
 
   init(_ scene: CrashScene) { self.scene = scene }
 
@@ -39,48 +39,31 @@ struct CommitRun {
     }
   }
 
-  /// Copies what lies between the top and the base up into the top.
-  func stream() async throws {
-    try await stream(downTo: scene.names.count - 1, try scene.afterIntermediateCommit())
-  }
-
-  /// Copies all that lies under the top up into it.
-  func streamAll() async throws {
-    try await stream(downTo: scene.names.count, try scene.afterStreamOfAll())
-  }
-
-  private func stream(downTo base: Int, _ expected: CrashExpectation) async throws {
-    let top = scene.names.count - 1
-    try await run(top: top, []) { _ in
-      expected
-    } _: { graph, nodes, _ throws(BlockError) in
-      let request = StreamJob.Request(chain: graph.chain(from: nodes[top]), base: base)
-      return try StreamJob(request, id: "j0", graph: graph)
-    }
-  }
-
   private func run(
     top: Int, base: Int, emptiesTop: Bool, _ guest: [GuestStep],
     _ after: (CrashView) throws -> CrashExpectation
   ) async throws {
+    let fileRunBytes = scene.fileRunBytes
     try await run(top: top, guest, after) { graph, nodes, memory throws(BlockError) in
       var request = CommitJob.Request(chain: graph.chain(from: nodes[top]), base: top - base)
       request.emptiesTop = emptiesTop
+      if let fileRunBytes { request.fileRunBytes = fileRunBytes }
       return try CommitJob(request, id: "j0", graph: graph, memory: memory)
     }
   }
 
-  /// `after` is asked before anything is done; it gets what the top shows in the end.
-  private func run(
-    top: Int, _ guest: [GuestStep], _ after: (CrashView) throws -> CrashExpectation,
-    _ make: @escaping Make
+  /// `after` is asked before anything is done; it gets what the top shows in the end. `before` must
+  /// hold until then; that the top is as it was if nothing else is said.
+  func run(
+    top: Int, _ guest: [GuestStep] = [], before: CrashExpectation? = nil,
+    _ after: (CrashView) throws -> CrashExpectation, _ make: @escaping Make
   ) async throws {
     let guestView = try scene.view(scene.top)
     var end = guestView
     for case .write(let bytes, let offset) in guest { end.write(bytes, at: offset) }
     end.settle()
     let expected = try after(end)
-    scene.expect(CrashExpectation(views: [scene.top: [guestView]]))
+    scene.expect(before ?? CrashExpectation(views: [scene.top: [guestView]]))
     let positions = Mutex<[Int]>([])
     defer {
       expect(guest, from: guestView, at: positions.withLock { $0 })
@@ -105,7 +88,7 @@ struct CommitRun {
   }
 
   /// Makes the job, of a graph whose nodes lie over one another in this order.
-  private typealias Make =
+  typealias Make =
     @ControlPlane @Sendable (BlockGraph, [BlockNode], CommitMemory) throws(BlockError) ->
     any JobBody
 

@@ -13,6 +13,8 @@ struct CrashDamage {
 
   private static let copied: UInt64 = 1 << 63
   private static let compressed: UInt64 = 1 << 62
+  /// The feature bit (autoclear) of bitmaps.
+  private static let bitmaps: UInt64 = 1
   private static let offsetMask: UInt64 = 0x00ff_ffff_ffff_fe00
 
   /// A sound image.
@@ -26,7 +28,7 @@ struct CrashDamage {
   private var clusterSize: Int { 1 << clusterBits }
 
   /// Clusters that count once too often, without the COPIED flag where they are used; some that
-  /// nobody uses; and bitmaps that do not count any more.
+  /// nobody uses; and bitmaps that do not count any more. Bits that nobody here knows stay.
   mutating func leak() {
     if refcountOrder > 0 {
       for (index, place) in entries().enumerated() where index % 2 == 0 {
@@ -40,7 +42,9 @@ struct CrashDamage {
       setRefcount(of: cluster, to: 1)
       image.truncate(to: (cluster + 1) << clusterBits)
     }
-    if isVersion3 { set(0, at: 88) }
+    if isVersion3 {
+      set(image.number(at: 88, width: 8) & ~CrashDamage.bitmaps, at: 88)
+    }
   }
 
   /// Refcounts that were never raised, beside some that count too much.
@@ -66,6 +70,25 @@ struct CrashDamage {
       let entry = image.number(at: l1 + index * 8, width: 8)
       if entry != 0 { return setRefcount(of: cluster(entry), to: 0) }
     }
+  }
+
+  /// All clusters that the refcount table can count are taken, but for the last `left`; by nobody,
+  /// and the file has holes there. The table will have to be longer soon.
+  mutating func crowd(leaving left: Int) {
+    let (end, all) = (
+      image.size.dividedRoundingUp(by: clusterSize), tableEntries * refcountsPerBlock
+    )
+    let last = all - left
+    for index in 0..<tableEntries {
+      let first = index * refcountsPerBlock
+      if block(for: first) == 0 {
+        precondition(first >= end, "what is in use is counted")
+        // The block counts itself.
+        set(UInt64(first << clusterBits), at: tableOffset + index * 8)
+      }
+      raiseRefcounts(of: max(first, end)..<min(first + refcountsPerBlock, last))
+    }
+    image.truncate(to: last << clusterBits)
   }
 
   /// The places of L2 entries that name clusters of this image alone.
@@ -96,13 +119,14 @@ struct CrashDamage {
   // MARK: Refcounts
 
   private var refcountsPerBlock: Int { (8 << clusterBits) >> refcountOrder }
+  private var tableOffset: Int { Int(image.number(at: 48, width: 8)) }
+  private var tableEntries: Int { Int(image.number(at: 56, width: 4)) << clusterBits / 8 }
 
   /// Where the block lies that counts `cluster`; 0 where there is none.
   private func block(for cluster: Int) -> Int {
     let index = cluster / refcountsPerBlock
-    let entries = Int(image.number(at: 56, width: 4)) << clusterBits / 8
-    guard index < entries else { return 0 }
-    return Int(image.number(at: Int(image.number(at: 48, width: 8)) + index * 8, width: 8))
+    guard index < tableEntries else { return 0 }
+    return Int(image.number(at: tableOffset + index * 8, width: 8))
   }
 
   private func hasRefcount(_ cluster: Int) -> Bool { block(for: cluster) != 0 }
@@ -118,5 +142,19 @@ struct CrashDamage {
     let (offset, shift) = (place + index * bits / 8, index * bits % 8)
     let others = image[offset] & ~(((1 << UInt8(bits)) - 1) << UInt8(shift))
     image.write([others | UInt8(count) << UInt8(shift)], at: offset)
+  }
+
+  /// Counts free clusters of one block as used, all of its bytes at once.
+  private mutating func raiseRefcounts(of clusters: Range<Int>) {
+    guard let first = clusters.first else { return }
+    let (bits, place) = (1 << refcountOrder, block(for: first))
+    var bytes = [UInt8](repeating: 0, count: clusterSize)
+    bytes.withMutableBytes { _ = image.read(into: &$0, at: place) }
+    for cluster in clusters {
+      let bit = cluster % refcountsPerBlock * bits
+      // The lowest bit of a number is in its last byte.
+      bytes[bit / 8 + max(bits / 8, 1) - 1] |= 1 << UInt8(bit % 8)
+    }
+    image.write(bytes[...], at: place)
   }
 }

@@ -10,8 +10,6 @@ final class CrashGuest {
   let image: Qcow2Image
   let beneath: LayeredView?
   private(set) var view: CrashView
-  /// What a bitmap in the image tells of, until its mark is gone.
-  private let marked: CrashView?
   /// What is known of refcounts that are wrong.
   private let damage: CrashRepair?
 
@@ -26,7 +24,6 @@ final class CrashGuest {
     }
     beneath = layers.isEmpty ? nil : LayeredView(layers[...])
     view = try scene.view(scene.top)
-    marked = scene.isVersion3 ? view : nil
     expect([view])
   }
 
@@ -38,7 +35,6 @@ final class CrashGuest {
 
   private func expectation(_ views: [CrashView]) -> CrashExpectation {
     var expected = CrashExpectation(views: [scene.top: views])
-    expected.unchanged[scene.top] = marked
     expected.repaired[scene.top] = damage
     return expected
   }
@@ -76,6 +72,15 @@ final class CrashGuest {
     scene.tell(.flushed)
   }
 
+  /// An image that is only read is not flushed any more: it keeps all there was.
+  func reopen(readOnly: Bool) throws {
+    try image.reopen(readOnly: readOnly)
+    guard readOnly else { return }
+    view.settle()
+    expect([view])
+    scene.tell(.reopened)
+  }
+
   func resize(to size: Int) throws {
     let grown = view.resized(to: size)
     expect([view, grown])
@@ -103,6 +108,7 @@ final class CrashGuest {
     var expected = expectation([view])
     expected.empty = [scene.top]
     expected.longest[scene.top] = try scene.length(names.count - 1)
+    expected.mostLeaks[scene.top] = try RefcountCheck(scene.oracle.images[names.count - 1]).leaks
     scene.expect(expected)
     scene.tell(.emptied)
   }

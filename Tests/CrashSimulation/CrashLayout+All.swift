@@ -40,5 +40,29 @@ extension CrashLayout {
     CrashLayout(1024, depth: 3, .rawBase, .longBase, .oddSize),
     CrashLayout(65_536, .rawBase, .shortBase), CrashLayout(65_536, depth: 3, .rawBase, .longBase),
     CrashLayout(512, depth: 3, .rawBase, .smallCache),
+    // Commits from file to file.
+    CrashLayout(512, .fileCopy), CrashLayout(512, refcountBits: 64, depth: 3, .fileCopy),
+    CrashLayout(1024, version: 2, depth: 3, .fileCopy, .oddSize),
+    CrashLayout(4096, .fileCopy, .compressed), CrashLayout(4096, depth: 3, .fileCopy, .rawBase),
+    CrashLayout(512, .fileCopy, .baseSnapshot), CrashLayout(512, .fileCopy, .noCache),
+    CrashLayout(512, .fileCopy, .shortBase), CrashLayout(65_536, .fileCopy, .device),
+    CrashLayout(4096, .longRuns), CrashLayout(65_536, depth: 3, .longRuns),
+    CrashLayout(65_536, .longRuns, .rawBase),
+    // Refcount tables that move, in whatever is done.
+    CrashLayout(512, refcountBits: 64, .crowded),
+    CrashLayout(512, refcountBits: 64, depth: 3, .crowded, .movedL1),
+    CrashLayout(512, refcountBits: 64, .crowded, .noCache),
+    CrashLayout(512, refcountBits: 64, .crowded, .fileCopy),
+    CrashLayout(512, refcountBits: 64, .crowded, .device),
+    CrashLayout(512, refcountBits: 8, .crowded), CrashLayout(512, refcountBits: 1, .crowded),
+    CrashLayout(512, refcountBits: 8), CrashLayout(512, .baseSnapshot),
+    CrashLayout(1024, depth: 3, .baseSnapshot, .oddSize),
+    // Block devices.
+    CrashLayout(512, .device), CrashLayout(512, refcountBits: 64, depth: 3, .device),
+    CrashLayout(4096, version: 2, .device, .oddSize),
+    CrashLayout(4096, depth: 3, .device, .rawBase),
+    CrashLayout(1024, .device, .movedL1), CrashLayout(512, .device, .snapshot),
+    CrashLayout(65_536, .device), CrashLayout(512, .device, .smallCache),
+    CrashLayout(512, refcountBits: 1, .device, .rawBase, .longBase),
   ]
 }

@@ -1,6 +1,6 @@
 import BlockCore
 import Foundation
-import ImageFormats
+package import ImageFormats
 package import TestSupport
 
 /// A chain of images of one shape, made ready for an operation.
@@ -19,6 +19,8 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     case compressed
     /// The top has an internal snapshot.
     case snapshot
+    /// The base has one.
+    case baseSnapshot = "base-snapshot"
     /// The top has a persistent bitmap.
     case bitmap
     /// The top says something of its data by a feature bit that nobody here knows.
@@ -35,6 +37,14 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     case smallCache = "small-cache"
     /// There is none: every change is written out before the next.
     case noCache = "no-cache"
+    /// Whatever a commit copies goes from file to file.
+    case fileCopy = "file-copy"
+    /// The layer over the base holds so much in one piece that it goes from file to file by itself.
+    case longRuns = "long-runs"
+    /// All images lie on block devices.
+    case device
+    /// All but a few clusters that the refcount tables can count are taken, though by nobody.
+    case crowded
   }
 
   package var version = 3
@@ -65,11 +75,18 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
   /// Whether it has thousands of clusters.
   var isLarge: Bool { traits.contains(.movedRefcountTable) || traits.contains(.fullRefcountTable) }
 
+  /// Whether it is about how bytes are copied, and nothing else.
+  var isForCopies: Bool { !traits.isDisjoint(with: [.fileCopy, .longRuns]) }
+
+  /// Whether its files have very many clusters that nobody uses.
+  var isVast: Bool { traits.contains(.crowded) && refcountBits < 64 }
+
   /// The disk's length: some L2 tables with small clusters, some clusters with large ones.
   var diskSize: Int {
     if isLarge { return clusterSize * 4400 }
     // Many tables, between which there is something to choose.
     if isShortOfMemory { return clusterSize * (clusterSize / 8 * 7 + 3) }
+    if traits.contains(.longRuns) { return CrashLayout.longRun + 3 * clusterSize }
     let size = max(
       40 << 10, min(clusterSize * clusterSize / 8 * 2 + clusterSize, max(clusterSize * 6, 56 << 10))
     )
@@ -79,10 +96,16 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
   private var isShortOfMemory: Bool { !traits.isDisjoint(with: [.smallCache, .noCache]) }
 
   /// The memory for the tables of all its images.
-  func makeBudget() -> CacheBudget {
+  package func makeBudget() -> CacheBudget {
     if traits.contains(.noCache) { return CacheBudget(bytes: 0, leastPages: 0) }
     return traits.contains(.smallCache) ? CacheBudget(bytes: 2048, leastPages: 1) : CacheBudget()
   }
+
+  /// The least run that a commit copies from file to file; nil for what the engine says.
+  package var fileRunBytes: Int? { traits.contains(.fileCopy) ? 1 : nil }
+
+  /// What the engine copies from file to file, and a little more.
+  private static let longRun = (1 << 20) + (64 << 10)
 
   /// Guests write to so many bytes of a disk, and to its end.
   static let busyBytes = 400 << 10
@@ -104,20 +127,38 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
         try CrashStorage(file.image, name: file.name).openToRead(isQcow2: file.image.isQcow2)
       }
       let beneath = layers.isEmpty ? nil : LayeredView(layers[...])
+      if index == 1, traits.contains(.longRuns) {
+        try write(generator.bytes(CrashLayout.longRun), to: image, beneath, at: clusterSize)
+        try image.flush()
+      }
       try fill(image, beneath, &generator, isTop: index == depth - 1)
       try image.close()
       chain.append((name, storage.image))
-      if index == depth - 1, traits.contains(.snapshot) {
-        chain[index].image = try changed(chain, by: "snapshot", "-c", "before", "top")
+      let isTop = index == depth - 1
+      if isTop && traits.contains(.snapshot) || index == 0 && traits.contains(.baseSnapshot) {
+        chain[index].image = try changed(chain, by: "snapshot", "-c", "before", name)
       }
-      if index == depth - 1, traits.contains(.bitmap) {
-        chain[index].image = try changed(chain, by: "bitmap", "--add", "-f", "qcow2", "top", "b")
+      if isTop, traits.contains(.bitmap) {
+        chain[index].image = try changed(chain, by: "bitmap", "--add", "-f", "qcow2", name, "b")
       }
-      if index == depth - 1, traits.contains(.autoclear) {
+      if isTop, traits.contains(.autoclear) {
         chain[index].image.write([0x20], at: 95)
       }
     }
-    return chain
+    return chain.map { (name: $0.name, image: finished($0.image)) }
+  }
+
+  /// What the traits want of every image.
+  private func finished(_ image: CrashImage) -> CrashImage {
+    var image = image
+    if traits.contains(.crowded), image.isQcow2 {
+      var damage = CrashDamage(image)
+      damage.crowd(leaving: refcountBits == 64 ? 0 : 2)
+      image = damage.image
+    }
+    guard traits.contains(.device) else { return image }
+    // A raw image is all of its device.
+    return image.asDevice(longerBy: image.isQcow2 ? diskSize + max(1 << 20, 16 * clusterSize) : 0)
   }
 
   private var baseSize: Int {
@@ -207,16 +248,17 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
 
   // MARK: What only qemu-img makes
 
-  /// The top of the chain after `qemu-img` has run on it.
+  /// The last image of the chain after `qemu-img` has run on it.
   private func changed(
     _ chain: [(name: String, image: CrashImage)], by command: String, _ arguments: String...
   ) throws -> CrashImage {
     let directory = try TemporaryDirectory()
     for file in chain { try directory.write(file.image.bytes, to: file.name) }
-    let words = arguments.map { $0 == "top" ? directory.file("top") : $0 }
+    let last = chain[chain.count - 1].name
+    let words = arguments.map { $0 == last ? directory.file(last) : $0 }
     let made = try QemuTools.run("qemu-img", [command] + words)
     guard made.status == 0 else { throw CrashLayoutError.tool(made.output) }
-    return CrashImage(try directory.read("top"))
+    return CrashImage(try directory.read(last))
   }
 
   private func compressedImage(_ options: Qcow2CreateOptions) throws -> [UInt8] {

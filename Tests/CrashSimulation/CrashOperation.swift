@@ -12,12 +12,16 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   case resize
   case reset
   case discard
+  case reopen
   case link
   case commitActive = "commit (active)"
   case commitWritten = "commit (active, written to)"
   case commitIntermediate = "commit (intermediate)"
-  case stream
+  case stream = "stream (to the base)"
   case streamAll = "stream (all)"
+  case streamPart = "stream (to a middle layer)"
+  case streamMiddle = "stream (into a middle layer)"
+  case streamNamed = "stream (other name of the base)"
   case repairLeaks = "repair (leaks)"
   case repairAll = "repair (all)"
   case repairAtOpen = "repair (at open)"
@@ -27,6 +31,13 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   package func fits(_ layout: CrashLayout) -> Bool {
     // Thousands of clusters, one by one, would take all the time there is.
     if layout.isLarge { return [.fill, .write, .resize, .reset, .link].contains(self) }
+    if layout.isVast {
+      return [.resize, .reset, .commitActive, .streamAll, .repairAll].contains(self)
+        || self == .fill && layout.refcountBits > 1
+    }
+    if layout.isForCopies { return fits(copiesOf: layout) }
+    // Refcounts are not built anew on a device, which has no end to put them behind.
+    if layout.traits.contains(.device), [.repairAll, .repairAtOpen].contains(self) { return false }
     // A repair does not look at the base, and the other names of `link` are a qcow2 image's.
     if layout.traits.contains(.rawBase),
       [.link, .repairLeaks, .repairAll, .repairAtOpen].contains(self)
@@ -34,19 +45,33 @@ package enum CrashOperation: String, CaseIterable, Sendable {
       return false
     }
     return switch self {
-    case .fill, .write, .resize, .discard: true
-    case .create: layout.traits.isEmpty && layout.depth < 3
+    case .fill, .write, .resize, .discard, .reopen: true
+    case .create: layout.traits.isSubset(of: [.device]) && layout.depth < 3
     case .reset: layout.traits.isDisjoint(with: [.snapshot])
     case .link: layout.depth > 1
     case .commitActive, .streamAll: layout.depth > 1
     case .commitWritten: layout.depth == 2
-    case .commitIntermediate, .stream: layout.depth > 2
-    case .repairLeaks, .repairAll: layout.depth < 3
+    case .commitIntermediate, .stream, .streamMiddle, .streamNamed: layout.depth > 2
+    case .streamPart: layout.depth > 3
+    // Where all leaks of a crowded image are mended, nothing moves.
+    case .repairLeaks: layout.depth < 3 && !layout.traits.contains(.crowded)
+    case .repairAll: layout.depth < 3
     case .repairAtOpen: layout.depth < 3 && layout.version == 3
     // A disk of a few large clusters has none left to be taken.
     case .refuse:
       layout.depth < 3 && layout.version == 3 && layout.traits.isEmpty
         && layout.clusterSize < 65_536
+    }
+  }
+
+  /// The same for a layout of which only copies make use.
+  private func fits(copiesOf layout: CrashLayout) -> Bool {
+    switch self {
+    case .commitActive: true
+    case .commitWritten: layout.depth == 2
+    case .commitIntermediate: layout.depth > 2
+    case .stream: layout.depth > 2 && layout.traits.contains(.longRuns)
+    default: false
     }
   }
 
@@ -80,12 +105,13 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .write: try write(CrashGuest(scene), &generator, rounds: 3)
     case .resize: try resize(CrashGuest(scene), &generator)
     case .reset, .discard: try empty(CrashGuest(scene), &generator)
+    case .reopen: try reopen(CrashGuest(scene), &generator)
     case .link: try link(CrashGuest(scene))
     case .commitActive: try await CommitRun(scene).active()
     case .commitWritten: try await CommitRun(scene).active(guestSteps(scene, &generator))
     case .commitIntermediate: try await CommitRun(scene).intermediate()
-    case .stream: try await CommitRun(scene).stream()
-    case .streamAll: try await CommitRun(scene).streamAll()
+    case .stream, .streamAll, .streamPart, .streamMiddle, .streamNamed:
+      try await stream(CommitRun(scene))
     case .repairLeaks, .repairAll, .repairAtOpen: try repair(scene)
     case .refuse:
       let damage = CrashRepair(nil, of: scene.initial[scene.names.count - 1])
@@ -174,10 +200,10 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     try guest.write(generator.bytes(1024), at: guest.view.size - 1024)
     try guest.resize(to: guest.view.size + 512)
     try guest.resize(to: guest.view.size + 3 * guest.image.clusterSize + 512)
-    try writeSomething(guest, &generator)
     // So far that the L1 table has to move.
     let perTable = guest.image.clusterSize * guest.image.clusterSize / 8
     try guest.resize(to: (guest.view.size / perTable + 2) * perTable)
+    try writeSomething(guest, &generator)
     try write(guest, &generator, rounds: 1)
   }
 
@@ -190,12 +216,36 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     try write(guest, &generator, rounds: 1)
   }
 
+  /// Takes a written image for reading only, which has to keep what nobody will flush any more, and
+  /// goes on.
+  private func reopen(_ guest: CrashGuest, _ generator: inout SeededGenerator) throws {
+    for _ in 0..<4 { try writeSomething(guest, &generator) }
+    try guest.reopen(readOnly: true)
+    try guest.reopen(readOnly: false)
+    try write(guest, &generator, rounds: 1)
+  }
+
+  private func stream(_ run: CommitRun) async throws {
+    let top = run.scene.names.count - 1
+    switch self {
+    case .streamAll: try await run.stream(into: top, downTo: nil)
+    case .streamPart: try await run.stream(into: top, downTo: 1)
+    case .streamMiddle: try await run.stream(into: top - 1, downTo: top > 2 ? 0 : nil)
+    case .streamNamed:
+      let cluster = try run.scene.openReadOnly(top).clusterSize
+      try await run.stream(
+        into: top, downTo: 0,
+        backingFile: CrashOperation.longName(of: "base", clusterSize: cluster))
+    default: try await run.stream(into: top, downTo: 0)
+    }
+  }
+
   private func link(_ guest: CrashGuest) throws {
     let cluster = guest.image.clusterSize
     guard let old = guest.image.backingLink else { return }
     // The same file by other names: the chain stays, wherever the power fails. The format goes with
     // the name.
-    let longer = String(repeating: "./", count: cluster > 512 ? 250 : 20) + old.name
+    let longer = CrashOperation.longName(of: old.name, clusterSize: cluster)
     var last = old
     for (name, format) in [(longer, "raw"), ("./" + old.name, "qcow2"), (longer, "qcow2")] {
       let next = BackingLink(name: name, format: format)
@@ -208,6 +258,11 @@ package enum CrashOperation: String, CaseIterable, Sendable {
       guest.scene.tell(.linked)
       last = next
     }
+  }
+
+  /// The same file by a name for which a header has no room where the old one stands.
+  private static func longName(of name: String, clusterSize: Int) -> String {
+    String(repeating: "./", count: clusterSize > 512 ? 250 : 20) + name
   }
 
   private func repair(_ scene: CrashScene) throws {

@@ -15,16 +15,23 @@ extension CrashReport {
     for witness in FlushWitness.all {
       tell("| \(witness) | \(found["\(witness)"] ?? "NOTHING") |")
     }
+    func isCaught(_ witnesses: [FlushWitness]) -> Bool {
+      !witnesses.isEmpty && witnesses.allSatisfy { found["\($0)"] != nil }
+    }
     let points = FlushPoint.allCases
-    let caught = points.filter { point in
-      let witnesses = FlushWitness.all.filter { $0.flush == point }
-      return !witnesses.isEmpty && witnesses.allSatisfy { found["\($0)"] != nil }
+    let caught = points.count { point in
+      isCaught(FlushWitness.all.filter { $0.place.point == point })
+    }
+    let places = FlushWitness.places
+    let caughtPlaces = places.count { place in
+      isCaught(FlushWitness.all.filter { $0.place == place })
     }
     return [
       Figure(
         measure: "named flushes elided", qemu: "–",
-        here: "\(caught.count) of \(points.count) caught",
-        isGood: caught.count == points.count)
+        here: "\(caught) of \(points.count) caught, at \(caughtPlaces) of \(places.count) places "
+          + "that ask for one, by \(FlushWitness.all.count) trials",
+        isGood: caught == points.count && caughtPlaces == places.count)
     ]
   }
 }

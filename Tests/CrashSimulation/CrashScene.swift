@@ -15,6 +15,7 @@ package final class CrashScene {
     case flushed = "flush"
     case resized = "resize"
     case emptied = "make-empty"
+    case reopened = "reopening for reading only"
     case linked = "change of the backing file"
     case created = "create"
     case repaired = "repair"
@@ -25,13 +26,17 @@ package final class CrashScene {
   package let names: [String]
   package let log = StorageLog()
   /// A flush that the engine leaves out.
-  package let elided: FlushPoint?
+  package let elided: FlushPlace?
   /// The memory for the tables of all images.
   private let budget: CacheBudget
+  /// The least run that goes from file to file in a commit; nil for what the engine says.
+  let fileRunBytes: Int?
   /// A file as the operation has it, and what it holds at a moment.
   struct File: Sendable {
     var storage: any Storage
     var image: @Sendable () throws -> CrashImage
+    /// How many bytes came into it from other files, past the process.
+    var copiedBytes: @Sendable () -> Int = { 0 }
   }
   private let files: [File]
   /// The files when the log began.
@@ -41,8 +46,8 @@ package final class CrashScene {
 
   /// The images of `chain`, the base first, as they are.
   package init(
-    _ chain: [(name: String, image: CrashImage)], eliding elided: FlushPoint? = nil,
-    budget: CacheBudget = CacheBudget()
+    _ chain: [(name: String, image: CrashImage)], eliding elided: FlushPlace? = nil,
+    budget: CacheBudget = CacheBudget(), fileRunBytes: Int? = nil
   ) {
     names = chain.map(\.name)
     initial = chain.map(\.image)
@@ -51,31 +56,31 @@ package final class CrashScene {
       let storage = CrashStorage(image, name: name)
       let recorded = RecordingStorage(storage, log: log)
       // The one flush of a raw image is the one that its caller asks for.
-      let isFlushed = image.isQcow2 || elided != .final
-      return File(storage: isFlushed ? recorded : UnflushedStorage(base: recorded)) {
-        storage.image
-      }
+      let isFlushed = image.isQcow2 || elided != .asked
+      return File(
+        storage: isFlushed ? recorded : UnflushedStorage(base: recorded),
+        image: { storage.image }, copiedBytes: { recorded.copiedBytes })
     }
     self.elided = elided
     self.budget = budget
+    self.fileRunBytes = fileRunBytes
   }
 
   /// The images of `chain` in these files, of which nothing is recorded.
   init(
-    _ chain: [(name: String, image: CrashImage)], in files: [File], budget: CacheBudget
+    _ chain: [(name: String, image: CrashImage)], in files: [File], budget: CacheBudget,
+    fileRunBytes: Int?
   ) {
     names = chain.map(\.name)
     initial = chain.map(\.image)
     self.files = files
     elided = nil
     self.budget = budget
+    self.fileRunBytes = fileRunBytes
   }
 
   /// The name of the image that the guest uses.
   package var top: String { names[names.count - 1] }
-
-  /// Whether the top has version 3's feature bits.
-  var isVersion3: Bool { initial[names.count - 1][7] == 3 }
 
   /// The qcow2 image at `index`, the base being 0, on a storage that records.
   package func open(_ index: Int) throws(BlockError) -> Qcow2Image {
@@ -110,6 +115,9 @@ package final class CrashScene {
   /// How long the file at `index` is now.
   func length(_ index: Int) throws(BlockError) -> Int { try files[index].storage.size() }
 
+  /// How many bytes went from file to file, past the process; only where something is recorded.
+  package var copiedBytes: Int { files.reduce(0) { $0 + $1.copiedBytes() } }
+
   /// Notes that the world is told of something: what has just been expected is durable.
   package func tell(_ answer: Answer) { log.append(.note(answer.rawValue)) }
 
@@ -118,8 +126,12 @@ package final class CrashScene {
     expect(expected, from: log.entries.count)
   }
 
-  /// From `position` of the log on this must hold.
+  /// From `position` of the log on this must hold, and what the images say of themselves.
   package func expect(_ expected: CrashExpectation, from position: Int) {
+    var expected = expected
+    for (name, image) in zip(names, initial) where image.hasAutoclearBits {
+      expected.untouched[name] = image
+    }
     if expectations.last?.position == position { expectations.removeLast() }
     expectations.append((position, expected))
   }
@@ -134,6 +146,11 @@ package final class CrashScene {
   package func expectation(at position: Int) -> CrashExpectation? {
     expectations.last { $0.position <= position }?.expected
   }
+}
+
+extension FlushPlace {
+  /// What a caller's flush asks for, of an image of either format.
+  static let asked = FlushPlace(.final, in: "flush()")
 }
 
 /// A storage of which nothing is made durable.

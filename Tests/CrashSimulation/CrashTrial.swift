@@ -29,7 +29,7 @@ package struct CrashTrial: Sendable {
   package var layout: CrashLayout
   package var operation: CrashOperation
   package var effort = CrashSimulator.Effort()
-  package var elided: FlushPoint?
+  package var elided: FlushPlace?
   /// Whether to stop at the first bad state.
   package var stopsEarly = false
   /// One state in so many goes through `qemu-img`; 0 for none.
@@ -39,11 +39,14 @@ package struct CrashTrial: Sendable {
   package init(_ layout: CrashLayout, _ operation: CrashOperation) {
     self.layout = layout
     self.operation = operation
+    // Of each leak qemu-img makes a line.
+    if layout.isVast { qemuShare = 1000 }
   }
 
   private func makeScene() throws -> CrashScene {
     CrashScene(
-      try operation.prepare(layout.build()), eliding: elided, budget: layout.makeBudget())
+      try operation.prepare(layout.build()), eliding: elided, budget: layout.makeBudget(),
+      fileRunBytes: layout.fileRunBytes)
   }
 
   /// Runs the operation alone, and counts its flushes.

@@ -71,7 +71,7 @@ package struct FaultTrial: Sendable {
         CrashScene.File(storage: storage) {
           CrashImage(try directory.read(file.name))
         }
-      }, budget: layout.makeBudget())
+      }, budget: layout.makeBudget(), fileRunBytes: layout.fileRunBytes)
     let plan = ArmedPlan(self, files)
     var error: (any Error)?
     do {

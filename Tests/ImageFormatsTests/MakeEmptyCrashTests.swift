@@ -81,7 +81,7 @@ struct MakeEmptyCrashTests {
 
   /// Empties the image, and returns what was written.
   private func empty(
-    _ bytes: [UInt8], _ layout: Layout, eliding elided: FlushPoint? = nil
+    _ bytes: [UInt8], _ layout: Layout, eliding elided: FlushPlace? = nil
   ) throws -> StorageLog {
     let log = StorageLog()
     let storage = MemoryStorage(
@@ -120,7 +120,7 @@ struct MakeEmptyCrashTests {
     let layout = Self.layouts[1]
     let start = try makeImage(layout)
     let old = try content(start)
-    let log = try empty(start, layout, eliding: point)
+    let log = try empty(start, layout, eliding: FlushPlace(point, in: "switchToEmpty(_:)"))
     var isBroken = false
     try CrashStates(of: log, from: start).visit { state in
       let found = try? content(state.bytes)

@@ -11,6 +11,8 @@ struct CrashSmokeTests {
     CrashLayout(512, .bitmap),
     CrashLayout(1024, refcountBits: 2, depth: 3, .oddSize), CrashLayout(512, .noCache),
     CrashLayout(512, refcountBits: 64, depth: 3, .rawBase, .shortBase, .smallCache),
+    CrashLayout(512, depth: 3, .fileCopy), CrashLayout(512, depth: 4, .baseSnapshot),
+    CrashLayout(512, refcountBits: 64, .crowded, .device),
   ]
 
   @Test(
@@ -43,6 +45,32 @@ struct CrashSmokeTests {
       ])
   }
 
+  @Test(
+    "what a commit copies from file to file is in the log",
+    arguments: [CrashLayout(512, .fileCopy), CrashLayout(4096, .longRuns)])
+  func copies(layout: CrashLayout) async throws {
+    let scene = CrashScene(
+      try layout.build(), budget: layout.makeBudget(), fileRunBytes: layout.fileRunBytes)
+    try await CrashOperation.commitActive.run(in: scene, seed: 1)
+    #expect(scene.copiedBytes > 0)
+    let end = try scene.oracle.images.map(\.hash)
+    let trace = ProgramTrace(scene.log.entries)
+    #expect(
+      trace.replayed(over: Array(zip(scene.names, scene.initial).map { ($0, $1) })).map(\.hash)
+        == end)
+  }
+
+  @Test(
+    "in a crowded image the refcount table moves, whatever is done",
+    arguments: [CrashOperation.fill, .write, .resize, .commitActive, .streamAll, .repairAll])
+  func crowded(operation: CrashOperation) async throws {
+    let layout = CrashLayout(512, refcountBits: 64, .crowded)
+    let scene = CrashScene(try operation.prepare(layout.build()))
+    try await operation.run(in: scene, seed: 1)
+    let tables = try scene.oracle.images.map { $0.number(at: 48, width: 8) }
+    #expect(tables != scene.initial.map { $0.number(at: 48, width: 8) })
+  }
+
   @Test("with hardly any memory for tables, work is written out in its midst")
   func memory() async throws {
     let usual = CrashLayout(512)
@@ -63,8 +91,9 @@ struct CrashSmokeTests {
     #expect(outcome.failure == nil)
   }
 
-  @Test("every flush has a witness", arguments: FlushPoint.allCases)
-  func witnesses(flush: FlushPoint) {
-    #expect(FlushWitness.all.contains { $0.flush == flush })
+  @Test("every flush has a witness, at each place that asks for it", arguments: FlushPoint.allCases)
+  func witnesses(flush: FlushPoint) throws {
+    let functions = try #require(try FlushSource.functions()[flush])
+    #expect(FlushWitness.functions(of: flush) == functions)
   }
 }

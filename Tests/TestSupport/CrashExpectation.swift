@@ -14,8 +14,11 @@ package struct CrashExpectation: Sendable {
   package var links: [String: [BackingLink]] = [:]
   /// The most bytes that a file has: somebody was told that the rest is given back.
   package var longest: [String: Int] = [:]
-  /// What an image holds as long as a feature bit says that nobody has changed it ("autoclear").
-  package var unchanged: [String: CrashView] = [:]
+  /// The most clusters that count as used by nobody: somebody was told that they are given back.
+  package var mostLeaks: [String: Int] = [:]
+  /// A file as it was, and is as long as a feature bit says that nobody has changed it
+  /// ("autoclear"): not a byte of it differs.
+  package var untouched: [String: CrashImage] = [:]
   /// Images whose refcounts were wrong before, and how they are to become right.
   package var repaired: [String: CrashRepair] = [:]
   /// Images that must be marked corrupt: somebody was told so.

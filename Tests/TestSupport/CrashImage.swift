@@ -31,12 +31,26 @@ package struct CrashImage: Sendable {
   private var sum: UInt64 = 0
   /// Its length in bytes.
   package private(set) var size = 0
+  /// Whether it is a block device: its length stays.
+  package private(set) var isDevice = false
 
   /// An empty file.
   package init() {}
 
   /// A file of these bytes.
   package init(_ bytes: [UInt8]) { write(bytes[...], at: 0) }
+
+  /// The same bytes at the beginning of a device that is `more` bytes longer, in which lies what
+  /// somebody else has left there.
+  package func asDevice(longerBy more: Int) -> CrashImage {
+    var device = self
+    device.isDevice = true
+    device.write([UInt8](repeating: CrashImage.leftOver, count: more)[...], at: size)
+    return device
+  }
+
+  /// What is read of a device where nobody has written.
+  private static let leftOver: UInt8 = 0xd5
 
   /// Equal for equal files.
   package var hash: UInt64 { sum ^ CrashImage.mix(UInt64(size) ^ 0x5151_5151) }
@@ -81,6 +95,11 @@ package struct CrashImage: Sendable {
   /// Whether it begins as a qcow2 image does; every other file is a raw image.
   package var isQcow2: Bool { number(at: 0, width: 4) == 0x5146_49fb }
 
+  /// Whether it has feature bits that go when somebody changes it who does not know them.
+  package var hasAutoclearBits: Bool {
+    isQcow2 && number(at: 4, width: 4) >= 3 && number(at: 88, width: 8) != 0
+  }
+
   /// Whether the page in which `offset` lies is all zeros, or past the end.
   func isHole(at offset: Int) -> Bool { pageHash(at: offset) == 0 }
 
@@ -117,9 +136,12 @@ package struct CrashImage: Sendable {
     size = max(size, range.upper)
   }
 
-  /// Makes what lies inside the file of `range` read zero.
+  /// Gives back what lies inside the file of `range`. It reads zero; of a device nobody knows what
+  /// it reads.
   package mutating func punch(_ range: ByteRange) {
-    clear(range.intersection(ByteRange(at: 0, length: size)))
+    let inside = range.intersection(ByteRange(at: 0, length: size))
+    guard isDevice else { return clear(inside) }
+    write([UInt8](repeating: CrashImage.leftOver, count: inside.length)[...], at: inside.lower)
   }
 
   /// Sets the length; what comes in reads zero.

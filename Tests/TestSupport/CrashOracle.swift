@@ -25,7 +25,7 @@ package struct CrashOracle {
   }
 
   let names: [String]
-  let images: [CrashImage]
+  package let images: [CrashImage]
   private let proof: CrashProof
 
   /// An oracle for the files `names` in this state. `proof` is what is known from other states of
@@ -47,9 +47,15 @@ package struct CrashOracle {
       if let longest = expected.longest[name], image.size > longest {
         throw .view("\(name) has \(image.size) bytes, and is said to have \(longest)")
       }
+      if let most = expected.mostLeaks[name] {
+        let leaks = RefcountCheck(image).leaks
+        if leaks > most { throw .check("\(name) has \(leaks) leaks, and is said to have \(most)") }
+      }
     }
-    for (name, view) in expected.unchanged where hasAutoclearBits(name) {
-      try judge(name, [view], firstIndex: CrashOracle.unchangedView, without: [])
+    for (name, image) in zip(names, images) where image.hasAutoclearBits {
+      if let before = expected.untouched[name], before.hash != image.hash {
+        throw .check("\(name) has changed, and still says that nobody has changed it")
+      }
     }
     for (name, links) in expected.links {
       let link = try open(name, without: []).first?.driver.backingLink
@@ -200,11 +206,6 @@ package struct CrashOracle {
     }
   }
 
-  private func hasAutoclearBits(_ name: String) -> Bool {
-    guard let index = names.firstIndex(of: name) else { return false }
-    return images[index].number(at: 88, width: 8) != 0
-  }
-
   static func seen<R>(_ body: () throws(BlockError) -> R) throws(Fault) -> R {
     do {
       return try body()
@@ -217,11 +218,8 @@ package struct CrashOracle {
 // MARK: - Views
 
 extension CrashOracle {
-  /// The view `unchanged` in the names of pieces.
-  private static let unchangedView = 1000
-
   private func judge(
-    _ name: String, _ views: [CrashView], firstIndex: Int = 0, without unneeded: Set<String>
+    _ name: String, _ views: [CrashView], without unneeded: Set<String>
   ) throws(Fault) {
     let layers = try open(name, without: unneeded)
     let size = layers[0].driver.virtualSize
@@ -236,7 +234,7 @@ extension CrashOracle {
       try forEachPart(layers) { (part) throws(Fault) in
         guard difference == nil else { return }
         let piece = CrashProof.Piece(
-          image: image, view: firstIndex + index, guest: part.guest.lower,
+          image: image, view: index, guest: part.guest.lower,
           length: part.guest.length, page: part.page, start: part.start)
         if part.canBeNamed, proof.pieces.contains(piece) { return }
         difference = try firstDifference(view, part)

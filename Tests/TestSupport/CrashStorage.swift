@@ -8,12 +8,13 @@ import Synchronization
 /// Isolation: any thread; state behind `state`.
 package final class CrashStorage: Storage {
   package let name: String
-  package let traits = StorageTraits()
+  package let traits: StorageTraits
   private let state: Mutex<CrashImage>
 
   /// The file `name` of these bytes.
   package init(_ image: CrashImage = CrashImage(), name: String) {
     self.name = name
+    traits = StorageTraits(isDevice: image.isDevice)
     state = Mutex(image)
   }
 
@@ -27,17 +28,35 @@ package final class CrashStorage: Storage {
   }
   package func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
     let copy = bytes.copied()
-    state.withLock { $0.write(copy[...], at: offset) }
+    try change(ByteRange(at: offset, length: copy.count)) { $0.write(copy[...], at: offset) }
   }
   package func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
-    state.withLock { $0.zero(range) }
+    try change(range) { $0.zero(range) }
   }
   package func discard(_ range: ByteRange) throws(BlockError) {
     state.withLock { $0.punch(range) }
   }
   package func flush() throws(BlockError) {}
   package func truncate(to size: Int) throws(BlockError) {
+    if traits.isDevice {
+      throw BlockError(.unsupported, "A block device cannot change its length", file: name)
+    }
     state.withLock { $0.truncate(to: size) }
+  }
+  /// From one to another, as far as what `range` begins with is all data or all hole.
+  package func copy(
+    from source: any Storage, _ range: ByteRange, to offset: Int
+  ) throws(BlockError) -> Int {
+    guard let source = source as? CrashStorage, source !== self else { return 0 }
+    let inside = range.intersection(ByteRange(at: 0, length: try source.size()))
+    if inside.isEmpty { return 0 }
+    let front = try source.extent(in: inside).range
+    var bytes = [UInt8](repeating: 0, count: front.length)
+    _ = try bytes.withMutableBytes { (target) throws(BlockError) in
+      try source.read(into: &target, at: front.lower)
+    }
+    try bytes.withBytes { (bytes) throws(BlockError) in try write(bytes, at: offset) }
+    return front.length
   }
   /// Pages of zeros are holes.
   package func extent(in range: ByteRange) throws(BlockError) -> StorageExtent {
@@ -56,6 +75,18 @@ package final class CrashStorage: Storage {
   }
   package func reopen(readOnly: Bool) throws(BlockError) {}
   package func close() throws(BlockError) {}
+
+  /// Changes what lies up to the end of `range`, which a device must have.
+  private func change(
+    _ range: ByteRange, _ body: (inout CrashImage) -> Void
+  ) throws(BlockError) {
+    try state.withLock { (image) throws(BlockError) in
+      if traits.isDevice, range.upper > image.size {
+        throw BlockError(.noSpace, "No space left on device", file: name)
+      }
+      body(&image)
+    }
+  }
 }
 
 extension Storage {

@@ -4,7 +4,8 @@ import Synchronization
 
 /// A storage that fails when it is told to, and passes everything else on.
 ///
-/// A batch counts as its single requests. A flush that fails poisons it, as it does a file.
+/// A batch counts as its single requests, a copy as a write. A flush that fails poisons it, as it
+/// does a file.
 ///
 /// Isolation: any thread; state behind `state`.
 package final class FaultyStorage: WrappingStorage {
@@ -88,6 +89,12 @@ package final class FaultyStorage: WrappingStorage {
   package func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
     try enter(.write)
     try base.write(bytes, at: offset)
+  }
+  package func copy(
+    from source: any Storage, _ range: ByteRange, to offset: Int
+  ) throws(BlockError) -> Int {
+    try enter(.write)
+    return try base.copy(from: source.innermost, range, to: offset)
   }
   package func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
     try enter(.writeZeroes)

@@ -17,6 +17,9 @@ package struct ProgramTrace: Sendable {
   /// What happened, in this order.
   package let entries: [StorageLog.Entry]
 
+  /// What stands in a log.
+  package init(_ entries: [StorageLog.Entry]) { self.entries = entries }
+
   /// Reads the text of a trace.
   package init(_ text: String) throws(Malformed) {
     var entries: [StorageLog.Entry] = []

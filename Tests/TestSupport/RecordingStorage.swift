@@ -41,12 +41,17 @@ package final class StorageLog: Sendable {
   }
 }
 
-/// A storage that logs each change when it has been made, and passes everything on.
+/// A storage that logs each change when it has been made, and passes everything on. A copy is
+/// logged as a write of what it brought.
 ///
 /// Isolation: any thread.
 package final class RecordingStorage: WrappingStorage {
   package let base: any Storage
   private let log: StorageLog
+  private let copied = Atomic<Int>(0)
+
+  /// How many bytes came here by `copy`.
+  package var copiedBytes: Int { copied.load(ordering: .acquiring) }
 
   /// The storages of one log must differ in `name`.
   package init(_ base: any Storage, log: StorageLog) {
@@ -74,5 +79,18 @@ package final class RecordingStorage: WrappingStorage {
   package func truncate(to size: Int) throws(BlockError) {
     try base.truncate(to: size)
     log.append(.truncate(size), on: name)
+  }
+  package func copy(
+    from source: any Storage, _ range: ByteRange, to offset: Int
+  ) throws(BlockError) -> Int {
+    let count = try base.copy(from: source.innermost, range, to: offset)
+    if count == 0 { return 0 }
+    var bytes = [UInt8](repeating: 0, count: count)
+    _ = try bytes.withMutableBytes { (target) throws(BlockError) in
+      try base.read(into: &target, at: offset)
+    }
+    log.append(.write(offset: offset, bytes: bytes), on: name)
+    copied.add(count, ordering: .acquiringAndReleasing)
+    return count
   }
 }

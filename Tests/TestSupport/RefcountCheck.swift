@@ -198,14 +198,43 @@ package struct RefcountCheck: Sendable {
   }
 
   private mutating func compare() {
-    for (cluster, references) in references.enumerated() {
-      let count = refcount(of: cluster)
-      if count < references {
-        errors.append("cluster \(cluster): refcount \(count), \(references) references")
-      } else if count > references {
-        leaks += 1
+    let perBlock = (8 << clusterBits) >> refcountOrder
+    for first in stride(from: 0, to: references.count, by: perBlock) {
+      let block = block(first / perBlock)
+      for cluster in first..<min(first + perBlock, references.count) {
+        compare(cluster, block.isEmpty ? 0 : count(cluster - first, in: block))
       }
     }
+  }
+
+  private mutating func compare(_ cluster: Int, _ count: UInt64) {
+    let references = references[cluster]
+    if count == references { return }
+    if count < references {
+      errors.append("cluster \(cluster): refcount \(count), \(references) references")
+    } else {
+      leaks += 1
+    }
+  }
+
+  /// The bytes of a whole refcount block; none where there is no such block.
+  private func block(_ index: Int) -> [UInt8] {
+    guard index < table.count else { return [] }
+    let offset = place(table[index] & ~511)
+    guard offset != 0, offset < image.size else { return [] }
+    var bytes = [UInt8](repeating: 0, count: 1 << clusterBits)
+    bytes.withMutableBytes { _ = image.read(into: &$0, at: offset) }
+    return bytes
+  }
+
+  private func count(_ index: Int, in block: [UInt8]) -> UInt64 {
+    if refcountOrder < 3 {
+      let perByte = 8 >> refcountOrder
+      let shifted = block[index / perByte] >> UInt8((index % perByte) << refcountOrder)
+      return UInt64(shifted) & (1 << UInt64(1 << refcountOrder) - 1)
+    }
+    let width = 1 << (refcountOrder - 3)
+    return block[index * width..<(index + 1) * width].reduce(0) { $0 << 8 | UInt64($1) }
   }
 
   // MARK: Bytes

@@ -3,8 +3,8 @@ package import BlockIO
 
 /// A storage that passes on to another whatever it does not do itself.
 ///
-/// A batch passes as its single requests, and copies are not offered, so that all bytes go through
-/// `read` and `write`.
+/// A batch passes as its single requests. A copy goes on from the innermost storage of its source:
+/// what stands around that does not see it read.
 ///
 /// Isolation: any thread.
 package protocol WrappingStorage: Storage {
@@ -32,6 +32,16 @@ extension WrappingStorage {
   package func extent(in range: ByteRange) throws(BlockError) -> StorageExtent {
     try base.extent(in: range)
   }
+  package func copy(
+    from source: any Storage, _ range: ByteRange, to offset: Int
+  ) throws(BlockError) -> Int {
+    try base.copy(from: source.innermost, range, to: offset)
+  }
   package func reopen(readOnly: Bool) throws(BlockError) { try base.reopen(readOnly: readOnly) }
   package func close() throws(BlockError) { try base.close() }
+}
+
+extension Storage {
+  /// The storage itself, or the one that all the others are put around.
+  package var innermost: any Storage { (self as? any WrappingStorage)?.base.innermost ?? self }
 }

@@ -42,6 +42,8 @@ package final class CommitJob: JobBody {
     package var emptiesTop = false
     /// Whether data that the base shows already is compared instead of written.
     package var skipsIdentical = false
+    /// The least bytes of one layer in one piece that go from file to file; fewer in tests.
+    package var fileRunBytes = CopyWork.fileRunBytes
 
     package init(chain: BackingChain, base: Int) {
       self.chain = chain
@@ -60,6 +62,7 @@ package final class CommitJob: JobBody {
   private let isLinkGiven: Bool
   private let emptiesTop: Bool
   private let skipsIdentical: Bool
+  private let fileRunBytes: Int
   private let claims: NodeClaims
   private let tracker: DirtyTracker?
   private let firstGeneration: Int
@@ -84,6 +87,7 @@ package final class CommitJob: JobBody {
     canComplete = overlays.isEmpty
     emptiesTop = request.emptiesTop
     skipsIdentical = request.skipsIdentical
+    fileRunBytes = request.fileRunBytes
     link = BackingLink(
       bytes: request.backingFile.map { Array($0.utf8) } ?? base.path, format: base.image.format)
     isLinkGiven = request.backingFile != nil
@@ -197,7 +201,7 @@ extension CommitJob {
     try await job.run(survey)
     return CopyWork(
       source, plan: survey.plan, tracker: tracker, skippingIdentical: skipsIdentical,
-      progress: job.progress)
+      fileRunBytes: fileRunBytes, progress: job.progress)
   }
 }
 

@@ -14,7 +14,7 @@ import Synchronization
 /// Isolation: any thread; state behind `state`.
 final class CopyWork: SteppedWork {
   /// A run of which so much lies in one piece goes from file to file.
-  private static let fileRunBytes = 1 << 20
+  static let fileRunBytes = 1 << 20
   /// Runs of one look at the tables.
   private static let runsPerLook = 256
   /// Dirty runs taken at a time.
@@ -28,6 +28,7 @@ final class CopyWork: SteppedWork {
   private let alignment: Int
   private let buffers: BufferPool
   private let skipsIdentical: Bool
+  private let fileRunBytes: Int
   private let state: Mutex<State>
 
   private struct State {
@@ -38,13 +39,16 @@ final class CopyWork: SteppedWork {
   }
 
   /// Copies what `plan` says and what `tracker` reports; counts on `progress`. With
-  /// `skippingIdentical` what the base shows already is not written again.
+  /// `skippingIdentical` what the base shows already is not written again; runs of `fileRunBytes`
+  /// and more go from file to file.
   init(
     _ source: CopySource, plan: CopyPlan, tracker: DirtyTracker? = nil,
-    skippingIdentical: Bool = false, progress: JobProgress
+    skippingIdentical: Bool = false, fileRunBytes: Int = CopyWork.fileRunBytes,
+    progress: JobProgress
   ) {
     self.source = source
     skipsIdentical = skippingIdentical
+    self.fileRunBytes = fileRunBytes
     self.tracker = tracker
     self.progress = progress
     target = source.target
@@ -174,7 +178,7 @@ final class CopyWork: SteppedWork {
   /// Where zeros are to be found among the bytes, or the base's own, somebody has to look at them.
   /// And a layer's range may not be held while one above it is asked for.
   private func goesFromFileToFile(_ range: ByteRange) -> Bool {
-    range.length >= CopyWork.fileRunBytes && target.top.options.detectZeroes == .off
+    range.length >= fileRunBytes && target.top.options.detectZeroes == .off
       && !skipsIdentical && !source.isUpwards
   }
 

@@ -41,7 +41,7 @@ package enum Qcow2Create {
   ///
   /// `elided` is a flush to leave out; for the crash simulator alone.
   package static func create(
-    _ options: Qcow2CreateOptions, on storage: any Storage, eliding elided: FlushPoint? = nil
+    _ options: Qcow2CreateOptions, on storage: any Storage, eliding elided: FlushPlace? = nil
   ) throws(BlockError) {
     let geometry = try check(options)
     if !storage.traits.isDevice { try storage.truncate(to: 0) }

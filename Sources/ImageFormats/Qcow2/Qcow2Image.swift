@@ -40,7 +40,7 @@ package final class Qcow2Image: ImageDriver {
   package static func open(
     on storage: any Storage, data: (any Storage)? = nil, readOnly: Bool, dropBitmaps: Bool = false,
     forCheck: Bool = false, cache: CacheSizes = CacheSizes(), budget: CacheBudget = CacheBudget(),
-    eliding elided: FlushPoint? = nil
+    eliding elided: FlushPlace? = nil
   ) throws(BlockError) -> Qcow2Image {
     guard readOnly || !forCheck else {
       throw BlockError(.invalidArgument, "An image is opened for a check only to be read")

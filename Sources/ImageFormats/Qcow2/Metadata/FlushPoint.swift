@@ -49,3 +49,21 @@ package enum FlushPoint: String, CaseIterable, Sendable {
   /// What a caller's `flush` asks for.
   case final
 }
+
+/// One place at which a named flush is asked for.
+///
+/// Isolation: value.
+package struct FlushPlace: Hashable, Sendable, CustomStringConvertible {
+  /// Its name.
+  package var point: FlushPoint
+  /// The function that asks for it, as Swift spells it: each does so once.
+  package var function: String
+
+  /// The flush `point` of `function`.
+  package init(_ point: FlushPoint, in function: String) {
+    self.point = point
+    self.function = function
+  }
+
+  package var description: String { "\(point.rawValue) (\(function))" }
+}

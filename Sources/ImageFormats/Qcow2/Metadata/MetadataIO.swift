@@ -12,10 +12,10 @@ package struct MetadataIO: Sendable {
   /// metadata must not be durable before the data that they show.
   package let data: any Storage
   /// A flush that a crash simulation leaves out, to see that it would be missed.
-  package var elided: FlushPoint?
+  package var elided: FlushPlace?
 
   /// `data` is nil where guest data lie in `storage` too.
-  package init(storage: any Storage, data: (any Storage)? = nil, elided: FlushPoint? = nil) {
+  package init(storage: any Storage, data: (any Storage)? = nil, elided: FlushPlace? = nil) {
     self.storage = storage
     self.data = data ?? storage
     self.elided = elided
@@ -90,9 +90,9 @@ package struct MetadataIO: Sendable {
   /// been copied must not be lost because there is no room to say where it is.
   package func reserve(_ range: ByteRange) throws(BlockError) { try storage.reserve(range) }
 
-  /// The flush `point`.
-  package func flush(_ point: FlushPoint) throws(BlockError) {
-    if point == elided { return }
+  /// The flush `point`, asked for by `function`.
+  package func flush(_ point: FlushPoint, in function: String = #function) throws(BlockError) {
+    if let elided, elided == FlushPlace(point, in: function) { return }
     if data !== storage { try data.flush() }
     try storage.flush()
   }

@@ -36,12 +36,12 @@ extension Qcow2State {
     }
   }
 
-  /// All that was written is durable afterwards, freed clusters included. Crash: before `final` as
-  /// in `writeOut`; after it nothing is lost. Tests: `CrashSmokeTests`.
-  mutating func flush() throws(BlockError) {
+  /// All that was written is durable afterwards, freed clusters included; `function` asks for it.
+  /// Crash: before `final` as in `writeOut`; after it nothing is lost. Tests: `CrashSmokeTests`.
+  mutating func flush(in function: String = #function) throws(BlockError) {
     try writeOut()
     try refblocks.writeDirty(io)
-    try io.flush(.final)
+    try io.flush(.final, in: function)
   }
 
   /// Writes header bytes, inside one sector, that make other structures the live ones. Where the

@@ -63,7 +63,10 @@ final class Qcow2ResetOperation: ImageOperation {
     try image.change { (state) throws(BlockError) in
       switch phase {
       case .switchAside:
-        try state.flush()
+        // No flush of its own: what was written until now goes with the empty tables, whose flush
+        // comes before the switch. Where the power fails before, guests lose what they had not
+        // flushed, as always. But what lies past the end that is known of the file must be known.
+        try state.writeOut()
         let isDevice = state.io.storage.traits.isDevice
         try state.switchToEmpty(
           isDevice ? try state.layoutInsideDevice() : state.layoutAside())
