@@ -30,10 +30,10 @@ struct DescriptorSetsTests {
 
   @Test("sets have the numbers that were asked for, or the first free one")
   func numbers() throws {
-    #expect(try add(open(path, O_RDWR), to: 1).id == 1)
-    #expect(try add(open(path, O_RDWR)).id == 0)
-    #expect(try add(open(path, O_RDONLY)).id == 2)
-    let newest = try add(open(path, O_RDONLY), to: 1).descriptor
+    #expect(try add(open(path, O_RDWR | O_CLOEXEC), to: 1).id == 1)
+    #expect(try add(open(path, O_RDWR | O_CLOEXEC)).id == 0)
+    #expect(try add(open(path, O_RDONLY | O_CLOEXEC)).id == 2)
+    let newest = try add(open(path, O_RDONLY | O_CLOEXEC), to: 1).descriptor
     #expect(sets.infos.map(\.id) == [0, 1, 2])
     #expect(sets.infos[1].members.count == 2 && sets.infos[1].members[0].descriptor == newest)
     #expect(sets.remove(newest, from: 1))
@@ -44,7 +44,7 @@ struct DescriptorSetsTests {
 
   @Test("a set's file is written by a descriptor for that, and read by one for that")
   func accessModes() throws {
-    try add(open(path, O_RDONLY), to: 3)
+    try add(open(path, O_RDONLY | O_CLOEXEC), to: 3)
     let reader = try HostFile.open(set: 3, of: sets, HostFileOptions(isReadOnly: true))
     #expect(try reader.read(ByteRange(at: 0, length: 3)) == [1, 2, 3])
     #expect(reader.name == "/dev/fdset/3")
@@ -57,13 +57,13 @@ struct DescriptorSetsTests {
     #expect(fallen.traits.isReadOnly)
     // The right one makes it writable, as it is open.
     #expect(code { try fallen.reopen(readOnly: false) } == .permission)
-    try add(open(path, O_RDWR), to: 3)
+    try add(open(path, O_RDWR | O_CLOEXEC), to: 3)
     try fallen.reopen(readOnly: false)
     try fallen.write([9], at: 1)
     try fallen.close()
     #expect(try directory.read("image") == [1, 9, 3])
 
-    try add(open(path, O_RDWR), to: 4)
+    try add(open(path, O_RDWR | O_CLOEXEC), to: 4)
     let readOnly = HostFileOptions(isReadOnly: true)
     #expect(code { _ = try HostFile.open(set: 4, of: sets, readOnly) } == .permission)
     #expect(code { _ = try HostFile.open(set: 5, of: sets) } == .notFound)
@@ -76,14 +76,15 @@ struct DescriptorSetsTests {
     #expect(pipe(&pipes) == 0)
     close(pipes[1])
     let descriptors = [
-      socket, pipes[0], open(path, O_WRONLY), open(path, O_RDWR | O_APPEND),
-      open(directory.path, O_RDONLY), open("/dev/null", O_RDWR), open(path, 0o10000000),
+      socket, pipes[0], open(path, O_WRONLY | O_CLOEXEC), open(path, O_RDWR | O_APPEND | O_CLOEXEC),
+      open(directory.path, O_RDONLY | O_CLOEXEC), open("/dev/null", O_RDWR | O_CLOEXEC),
+      open(path, 0o10000000),
     ]
     for number in descriptors { #expect(code { try add(number) } == .invalidArgument) }
     #expect(sets.infos.isEmpty)
-    try add(open(path, O_RDWR))
+    try add(open(path, O_RDWR | O_CLOEXEC))
     let other = try directory.write([1], to: "other")
-    #expect(code { try add(open(other, O_RDWR), to: 0) } == .invalidArgument)
+    #expect(code { try add(open(other, O_RDWR | O_CLOEXEC), to: 0) } == .invalidArgument)
     for name in ["/dev/fdset/", "/dev/fdset/x", "/dev/fdset/-1", "/dev/fdset/1/2"] {
       #expect(code { _ = try DescriptorSets.id(named: name) } == .invalidArgument)
     }
@@ -93,15 +94,15 @@ struct DescriptorSetsTests {
 
   @Test("a set is full at its most, and has room again afterwards")
   func full() throws {
-    for _ in 0..<DescriptorSets.most { try add(open(path, O_RDONLY), to: 0) }
-    #expect(code { try add(open(path, O_RDONLY)) } == .noSpace)
+    for _ in 0..<DescriptorSets.most { try add(open(path, O_RDONLY | O_CLOEXEC), to: 0) }
+    #expect(code { try add(open(path, O_RDONLY | O_CLOEXEC)) } == .noSpace)
     #expect(sets.remove(nil, from: 0))
-    try add(open(path, O_RDONLY))
+    try add(open(path, O_RDONLY | O_CLOEXEC))
   }
 
   @Test("a file that is open stays so when its set is removed, and the set with it")
   func removedWhileOpen() throws {
-    try add(open(path, O_RDWR), to: 0)
+    try add(open(path, O_RDWR | O_CLOEXEC), to: 0)
     let file = try HostFile.open(set: 0, of: sets)
     #expect(sets.remove(nil, from: 0))
     #expect(sets.infos.map(\.members.count) == [0])
@@ -115,7 +116,7 @@ struct DescriptorSetsTests {
 
   @Test("a file that the process may not open is used by the descriptor itself, by one at a time")
   func withoutPrivileges() throws {
-    let (writer, reader) = (open(path, O_RDWR), open(path, O_RDONLY))
+    let (writer, reader) = (open(path, O_RDWR | O_CLOEXEC), open(path, O_RDONLY | O_CLOEXEC))
     #expect(chmod(path, 0) == 0)
     try add(writer, to: 0)
     try add(reader, to: 0)

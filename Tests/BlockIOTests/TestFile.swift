@@ -31,7 +31,7 @@ enum TestFile {
 
   /// A socket that exists as the file `path`.
   static func listeningSocket(_ path: String) throws -> Int32 {
-    let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     try #require(number != -1)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)

@@ -120,6 +120,8 @@ private final class Pipe: Sendable {
   init() {
     var ends: [Int32] = [-1, -1]
     precondition(pipe(&ends) == 0)
+    // A child that starts meanwhile must not hold an end.
+    for end in ends { precondition(fcntl(end, F_SETFD, FD_CLOEXEC) == 0) }
     readEnd = ends[0]
     writeEnd = ends[1]
   }

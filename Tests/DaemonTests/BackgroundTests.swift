@@ -4,7 +4,8 @@ import QMPClient
 import TestSupport
 import Testing
 
-/// A qblockd that went into the background, and its directory.
+/// A qblockd that went into the background, and its directory. It is killed when the test lets go
+/// of it, if it has left its number in the file `pid`.
 ///
 /// Isolation: one test.
 private final class BackgroundDaemon {
@@ -13,12 +14,17 @@ private final class BackgroundDaemon {
 
   /// Runs `qblockd --daemonize` in the directory until the command ends, and its output too: a
   /// daemon that kept the streams would keep us.
-  init(_ arguments: String...) throws {
-    directory = try TemporaryDirectory(in: "/tmp")
+  init(_ arguments: [String], in directory: TemporaryDirectory? = nil) throws {
+    let directory = try directory ?? TemporaryDirectory(in: "/tmp")
+    self.directory = directory
     let script = #"cd "$0" && exec "$@""#
     outcome = try QemuTools.run(
       "sh",
       ["-c", script, directory.path, DaemonProcess.program("qblockd"), "--daemonize"] + arguments)
+  }
+
+  deinit {
+    if let pid = try? pid() { kill(pid, SIGKILL) }
   }
 
   /// Its process number, as it has written it down.
@@ -30,11 +36,10 @@ private final class BackgroundDaemon {
 
 @Test("--daemonize returns when the socket listens, without terminal, streams and directory")
 func daemonized() throws {
-  let daemon = try BackgroundDaemon("--socket", "q.sock", "--pid-file", "pid")
+  let daemon = try BackgroundDaemon(["--socket", "q.sock", "--pid-file", "pid"])
   #expect(daemon.outcome.status == 0, "\(daemon.outcome.output)")
   #expect(daemon.outcome.output.contains("Serving QMP on"))
   let pid = try daemon.pid()
-  defer { kill(pid, SIGKILL) }
   let client = try QMPClient(connectingTo: daemon.directory.file("q.sock"))
   #expect(try client.execute(QueryJobs()).isEmpty)
   let files = FileManager.default
@@ -56,34 +61,28 @@ func daemonized() throws {
 @Test("--daemonize ends with status 1 and the reason where the daemon cannot serve")
 func notDaemonized() throws {
   let cases = [
-    (["--socket", "no/such/q.sock"], "No such file or directory"),
+    (["--pid-file", "pid", "--socket", "no/such/q.sock"], "No such file or directory"),
     (
-      ["--socket", "q.sock", "--blockdev", "raw,node-name=a,file.driver=file,file.filename=no"],
-      "Could not open"
+      ["--pid-file", "pid", "--socket", "q.sock", "--blockdev"]
+        + ["raw,node-name=a,file.driver=file,file.filename=no"], "Could not open"
     ),
     (["--socket", "q.sock", "--pid-file", "no/such/pid"], "No such file or directory"),
   ]
   for (arguments, sentence) in cases {
-    let directory = try TemporaryDirectory(in: "/tmp")
-    let outcome = try QemuTools.run(
-      "sh",
-      ["-c", #"cd "$0" && exec "$@""#, directory.path, DaemonProcess.program("qblockd")]
-        + ["--daemonize"] + arguments)
-    #expect(outcome.status == 1, "\(arguments)")
-    #expect(outcome.output.contains(sentence), "\(outcome.output)")
-    #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty)
+    let daemon = try BackgroundDaemon(arguments)
+    #expect(daemon.outcome.status == 1, "\(arguments)")
+    #expect(daemon.outcome.output.contains(sentence), "\(daemon.outcome.output)")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: daemon.directory.path).isEmpty)
   }
 }
 
 @Test("A daemon in the background has the images of its command line by their whole names")
 func daemonizedNodes() throws {
   let images = try ExampleImages()
-  let outcome = try QemuTools.run(
-    "sh",
-    ["-c", #"cd "$0" && exec "$@""#, images.directory.path, DaemonProcess.program("qblockd")]
-      + ["--daemonize", "--socket", "q.sock", "--pid-file", "pid", "--blockdev"]
-      + ["raw,node-name=a,file.driver=file,file.filename=disk.raw"])
-  #expect(outcome.status == 0, "\(outcome.output)")
+  let daemon = try BackgroundDaemon(
+    ["--socket", "q.sock", "--pid-file", "pid", "--blockdev"]
+      + ["raw,node-name=a,file.driver=file,file.filename=disk.raw"], in: images.directory)
+  #expect(daemon.outcome.status == 0, "\(daemon.outcome.output)")
   let client = try QMPClient(connectingTo: images.directory.file("q.sock"))
   let node = try #require(try client.execute(QueryNamedBlockNodes()).first { $0.nodeName == "a" })
   #expect(node.file == images.directory.file("disk.raw"))

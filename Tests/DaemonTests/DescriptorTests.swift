@@ -39,7 +39,7 @@ extension DaemonStage {
   fileprivate func withFile<R>(_ path: String, _ flags: Int32, _ body: (Int32) throws -> R) throws
     -> R
   {
-    let number = open(path, flags)
+    let number = open(path, flags | O_CLOEXEC)
     try #require(number >= 0)
     defer { close(number) }
     return try body(number)

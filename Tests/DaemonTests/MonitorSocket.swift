@@ -33,7 +33,8 @@ final class MonitorSocket {
     _ path: String, _ type: __socket_type = SOCK_STREAM,
     _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
   ) throws -> Int32 {
-    let descriptor = socket(AF_UNIX, Int32(type.rawValue), 0)
+    // A child that starts meanwhile must not hold a copy of it: its end would not come.
+    let descriptor = socket(AF_UNIX, Int32(type.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     precondition(path.utf8.count < MemoryLayout.size(ofValue: address.sun_path))
@@ -47,6 +48,15 @@ final class MonitorSocket {
       let number = errno
       close(descriptor)
       throw Failure.cannotConnect(errno: number)
+    }
+    return descriptor
+  }
+
+  /// The connection that has come to `listener`.
+  static func accept(_ listener: Int32) throws -> Int32 {
+    let descriptor = Glibc.accept(listener, nil, nil)
+    guard descriptor >= 0, fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 else {
+      throw Failure.cannotConnect(errno: errno)
     }
     return descriptor
   }

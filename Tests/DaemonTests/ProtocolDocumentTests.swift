@@ -29,7 +29,7 @@ func examplesRun() throws {
     switch step {
     case .send(let text, passing: nil): try monitor.send(images.inPlace(text))
     case .send(let text, let file?):
-      let descriptor = open(images.inPlace(file), O_RDWR)
+      let descriptor = open(images.inPlace(file), O_RDWR | O_CLOEXEC)
       try #require(descriptor >= 0)
       try monitor.send(images.inPlace(text), passing: [descriptor])
       close(descriptor)

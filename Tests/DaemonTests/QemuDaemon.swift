@@ -24,7 +24,7 @@ final class QemuDaemon {
       ], output: .inherited, errors: .inherited)
     var polled = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
     try #require(poll(&polled, 1, 20_000) == 1, "qemu-storage-daemon does not connect")
-    monitor = MonitorSocket(adopting: accept(listener, nil, nil))
+    monitor = MonitorSocket(adopting: try MonitorSocket.accept(listener))
     if isNegotiated { try monitor.negotiate() }
   }
 }
