@@ -5,13 +5,16 @@ import ImageFormats
 
 extension BlockGraph {
   /// Opens what `specification` describes, with everything below it, and puts it into the graph.
-  /// All or nothing. The top node needs a name, and only a client removes it again.
+  /// All or nothing. The top node needs a name, unless it may be `unnamed` and get one; only a
+  /// client removes it again.
   ///
   /// Throws `invalidArgument` for names and settings, `notFound`, `permission`, `locked`,
   /// `invalidImage`, `unsupported`, `io` and `readOnly` for what is opened, and `busy` where a
   /// job, or `locked` where another node, uses a child in a way that does not go together.
-  package func add(_ specification: NodeSpecification) async throws(BlockError) -> BlockNode {
-    guard let name = specification.name else {
+  package func add(
+    _ specification: NodeSpecification, unnamed mayBeUnnamed: Bool = false
+  ) async throws(BlockError) -> BlockNode {
+    guard specification.name != nil || mayBeUnnamed else {
       throw BlockError(.invalidArgument, "'node-name' must be specified for the root node")
     }
     let names = specification.names
@@ -38,8 +41,8 @@ extension BlockGraph {
       for child in children { await unlockIfUnused(child) }
       throw await naming(error)
     }
-    guard let node = node(named: name) else { preconditionFailure("the top was opened") }
-    return node
+    guard let top = try opened.get().opened.last else { preconditionFailure("the top was opened") }
+    return top.node
   }
 
   /// Which device a file lies on is known only when it is open; until then openings compete with

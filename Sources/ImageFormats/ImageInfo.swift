@@ -12,6 +12,8 @@ package struct ImageInfo: Sendable {
   package var backing: BackingLink?
   /// Names of internal snapshots.
   package var snapshots: [String] = []
+  /// What is wrong with the first snapshot that is damaged; it and those behind it have no names.
+  package var snapshotDamage: String?
   /// Facts of qcow2 alone; nil for other formats.
   package var qcow2: Qcow2Info?
 

@@ -180,6 +180,24 @@ struct ClientImageTests {
     #expect(try stage.done("nodes", "--json") == "[]\n")
   }
 
+  @Test("one damaged snapshot is named, and hides neither the others nor the image")
+  func damagedSnapshot() throws {
+    let stage = try ClientStage()
+    _ = try stage.img("create", "-q", "-f", "qcow2", "top", "1M")
+    for name in ["first", "second", "third"] { _ = try stage.img("snapshot", "-c", name, "top") }
+    var bytes = try stage.directory.read("top")
+    let table = bytes[64..<72].reduce(0) { $0 << 8 | Int($1) }
+    // Extra data, id and name of the first entry; then the second, with its extra data's length.
+    let first = 40 + Int(bytes[table + 39]) + Int(bytes[table + 13]) + Int(bytes[table + 15])
+    bytes[table + (first + 7) / 8 * 8 + 38] = 0x40
+    try stage.directory.write(bytes, to: "top")
+    let info = try stage.done("info", "top")
+    #expect(info.contains("internal snapshots: first"), "\(info)")
+    #expect(info.contains("damaged snapshot: Snapshot 1 has 16"), "\(info)")
+    #expect(info.contains("Format specific information:"))
+    #expect(try stage.done("compare", "top", "top").contains("identical"))
+  }
+
   @Test("info tells sizes, backing file and features")
   func info() throws {
     let stage = try stage()

@@ -125,6 +125,21 @@ func writesAfterSnapshot() throws {
   #expect(after.status == 0, "\(after.output)")
 }
 
+@Test("An overlay over a device needs no name: it gets one, and can be used by it")
+func unnamedOverlay() throws {
+  let stage = try DaemonStage()
+  try stage.client.execute(BlockdevAdd(stage.node("base", over: nil)))
+  let file = stage.images.directory.file("snap.qcow2")
+  try stage.client.execute(BlockdevSnapshotSync { ($0.device, $0.file) = ("base", file) })
+  let nodes = try stage.client.execute(QueryNamedBlockNodes())
+  let overlay = try #require(nodes.first { $0.file == file && $0.driver == .qcow2 })
+  #expect(overlay.nodeName.hasPrefix("#block") && overlay.backingFileDepth == 1)
+  try stage.client.remove(overlay.nodeName)
+  try stage.client.remove("base")
+  #expect(try stage.client.execute(QueryNamedBlockNodes()).isEmpty)
+  try stage.stop(checking: ["base"])
+}
+
 @Test("An overlay that is there already is opened over its node, and its header stays")
 func existingOverlay() throws {
   let stage = try DaemonStage()

@@ -40,30 +40,37 @@ extension DaemonServices {
   /// fails nothing is open that was not before; an overlay that was made stays.
   fileprivate func snapshot(_ call: BlockdevSnapshotSync) async throws(QMPError) {
     let node = try snapshotNode(call)
-    // QEMU could do without where a device uses the node.
-    guard let name = call.overlayName else { throw QMPError("New overlay node-name missing") }
+    // As in QEMU: who knows the node by a device need not know the overlay by name.
+    guard call.overlayName != nil || call.nodeName == nil else {
+      throw QMPError("New overlay node-name missing")
+    }
     do throws(BlockError) {
       try graph.checkSnapshot(of: node)
     } catch {
       throw QMPError(error)
     }
-    guard graph.node(named: name) == nil else {
-      throw QMPError("New overlay node-name already in use")
-    }
-    do throws(BlockError) { try NodeName.check(name) } catch { throw QMPError(error) }
+    if let name = call.overlayName { try checkOverlayName(name) }
     try checkOverlayFormat(call)
     if call.mode == .absolutePaths { try await makeOverlay(call.file, over: node) }
     do throws(BlockError) {
-      let overlay = try await graph.add(overlaySpecification(call.file, name, over: node))
+      let overlay = try await graph.add(
+        overlaySpecification(call.file, call.overlayName, over: node), unnamed: true)
       do throws(BlockError) {
         try await graph.snapshot(node, under: overlay)
       } catch {
-        try? await graph.remove(named: name)
+        try? await graph.remove(named: overlay.name)
         throw error
       }
     } catch {
       throw QMPError(error)
     }
+  }
+
+  private func checkOverlayName(_ name: String) throws(QMPError) {
+    guard graph.node(named: name) == nil else {
+      throw QMPError("New overlay node-name already in use")
+    }
+    do throws(BlockError) { try NodeName.check(name) } catch { throw QMPError(error) }
   }
 
   private func snapshotNode(_ call: BlockdevSnapshotSync) throws(QMPError) -> BlockNode {
@@ -112,7 +119,7 @@ extension DaemonServices {
 
   /// The overlay is opened as the node under it was.
   private func overlaySpecification(
-    _ file: String, _ name: String, over node: BlockNode
+    _ file: String, _ name: String?, over node: BlockNode
   ) -> NodeSpecification {
     let settings = graph.settings(of: node.file ?? node)
     var host = NodeSpecification(.file(FileSpecification(nil, file)))

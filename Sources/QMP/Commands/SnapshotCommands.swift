@@ -49,7 +49,7 @@ package struct BlockdevSnapshotSync: QMPCommand {
     .optional("device", \.device, "The node to keep as it is, by its old name"),
     .optional("node-name", \.nodeName, "The node to keep as it is"),
     .required("snapshot-file", \.file, "The overlay's file"),
-    .optional("snapshot-node-name", \.overlayName, "The overlay's node; cannot be left out"),
+    .optional("snapshot-node-name", \.overlayName, "The overlay's node; absent: a name with #"),
     .defaulted("format", \.format, "The overlay's format"),
     .defaulted("mode", \.mode, "Whether the overlay is made"),
   ]

@@ -14,6 +14,7 @@ package struct NodeInfo: WireRecord {
   package var backingFilename: String?
   package var backingFormat: String?
   package var snapshots: [String] = []
+  package var snapshotDamage: String?
   package var qcow2: Qcow2NodeInfo?
 
   package init() {}
@@ -31,6 +32,7 @@ package struct NodeInfo: WireRecord {
     .optional("backing-filename", \.backingFilename, "The backing file as the image names it"),
     .optional("backing-format", \.backingFormat, "The backing file's format as the image says"),
     .defaulted("snapshots", \.snapshots, "Names of internal snapshots"),
+    .optional("snapshot-damage", \.snapshotDamage, "What is wrong with the first damaged one"),
     .optional("qcow2", \.qcow2, "What only a qcow2 image has"),
   ]
 }

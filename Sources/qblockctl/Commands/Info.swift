@@ -72,6 +72,7 @@ struct Info: ParsableCommand {
     if !info.snapshots.isEmpty {
       lines.append("internal snapshots: \(info.snapshots.joined(separator: ", "))")
     }
+    if let damage = info.snapshotDamage { lines.append("damaged snapshot: \(damage)") }
     return lines + (info.qcow2.map(specificLines) ?? [])
   }
 

@@ -7,14 +7,25 @@ import BlockIO
 /// Isolation: value.
 struct SnapshotTable {
   /// The snapshots' names, as they are; bytes that are not UTF-8 are escaped.
-  let names: [String]
+  private(set) var names: [String] = []
+  /// What is wrong with the first entry that is damaged, if one is. Where the next would begin is
+  /// not known then, so that there are the names of those before it.
+  private(set) var damage: String?
 
   /// What is shown of a name; QEMU keeps no more of it.
   private static let mostNameBytes = 255
 
-  /// Reads the table entry by entry; each is bounded, and so is their number.
+  /// Reads the table entry by entry; each is bounded, and so is their number. Throws what reading
+  /// the file fails with.
   init(_ header: Qcow2Header, _ io: MetadataIO) throws(BlockError) {
-    var names: [String] = []
+    do {
+      try readNames(header, io)
+    } catch let error where error.code == .invalidImage {
+      damage = error.message
+    }
+  }
+
+  private mutating func readNames(_ header: Qcow2Header, _ io: MetadataIO) throws(BlockError) {
     var offset = header.snapshotsOffset
     for index in 0..<header.snapshotCount {
       let fixed = try SnapshotTable.bytes(io, at: offset, count: 40, index)
@@ -39,7 +50,6 @@ struct SnapshotTable {
           .invalidImage, "The snapshot table is larger than 64 MiB", file: io.storage.name)
       }
     }
-    self.names = names
   }
 
   private static func bytes(
@@ -65,7 +75,9 @@ extension Qcow2State {
     var info = ImageInfo(
       format: "qcow2", virtualSize: header.size, clusterSize: geometry.clusterSize,
       backing: header.backingLink)
-    info.snapshots = try SnapshotTable(header, io).names
+    let snapshots = try SnapshotTable(header, io)
+    info.snapshots = snapshots.names
+    info.snapshotDamage = snapshots.damage
     info.qcow2 = Qcow2Info(
       version: header.version, refcountBits: geometry.refcountBits,
       compressionType: header.compression.name,
