@@ -27,6 +27,7 @@ package final class Daemon {
   private var pidFile: PIDFile?
   private var signals: [SignalSource] = []
   private var isStopping = false
+  private var patience: ControlTimer?
 
   /// Prepares everything that can fail without touching an image.
   ///
@@ -127,16 +128,30 @@ package final class Daemon {
     isStopping = true
     report.stopping()
     events.send(Shutdown { $0.reason = cause })
+    patience = ControlTimer(after: configuration.stopTime) { self.giveUp() }
     Task {
       server.stopListening()
       await services.jobs.cancelAll()
       let failures = await services.graph.closeAll()
+      patience = nil
       await server.finishSessions(patience: Daemon.farewell)
       for failure in failures { log.error("\(String(describing: failure).printable)") }
       pidFile?.remove()
       // What a file's failed flush has left was told to who had asked for it.
       exit(failures.allSatisfy(\.isAfterFlush) ? 0 : 1)
     }
+  }
+
+  /// Ends the daemon though a disk does not answer: what that leaves is what a crash may leave, and
+  /// nobody was told that it was done.
+  private func giveUp() {
+    let left = services.jobs.all.map(\.snapshot).filter { $0.status != .concluded }
+    for job in left {
+      log.error("Job '\(job.id)' does not end: its disk does not answer, and is left as it is")
+    }
+    if left.isEmpty { log.error("An image cannot be closed: its disk does not answer") }
+    pidFile?.remove()
+    _exit(1)
   }
 
   /// Ends the daemon of a client that is gone, when what it asked for is done.

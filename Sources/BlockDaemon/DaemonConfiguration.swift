@@ -30,6 +30,8 @@ package struct DaemonConfiguration: Sendable {
   package var jobHistory = 256
   /// For how long, in seconds.
   package var jobHistorySeconds = 86_400
+  /// How long the daemon waits at its end for disks that do not answer.
+  package var stopTime = Duration.seconds(60)
   /// Whether the daemon ends when its last client has gone and no job is left.
   package var exitsWhenIdle = false
 

@@ -10,7 +10,9 @@ extension BlockGraph {
   /// Throws `permission` where no client named the file and there are no roots to bind it, and what
   /// opening throws: `permission`, `readOnly`, `locked`.
   package func reopen(_ node: BlockNode, readOnly: Bool) async throws(BlockError) {
-    try await edits.run { () async throws(BlockError) in
+    try await edits.run {
+      self.scope([node])
+    } _: { () async throws(BlockError) in
       try await reopenNow(node, readOnly: readOnly)
     }
   }
@@ -18,7 +20,9 @@ extension BlockGraph {
   /// Opens the file of the read-only format node `node` for writing, or for reading only again; the
   /// node stays read-only, so that only a repair can change anything. Throws what `reopen` throws.
   package func reopenFile(of node: BlockNode, readOnly: Bool) async throws(BlockError) {
-    try await edits.run { () async throws(BlockError) in
+    try await edits.run {
+      self.scope([node])
+    } _: { () async throws(BlockError) in
       guard entries[node.name] != nil else { throw BlockGraph.unknown(node.name) }
       if !readOnly { try checkMayWrite(node) }
       let changed = await lanes.perform(on: node.device) { () throws(BlockError) in
@@ -57,7 +61,9 @@ extension BlockGraph {
   package func dropIntermediates(
     under overlay: BlockNode, to base: BlockNode?, writing link: BackingLink?
   ) async throws(BlockError) {
-    try await edits.run { () async throws(BlockError) in
+    try await edits.run {
+      self.scope([overlay, base])
+    } _: { () async throws(BlockError) in
       let wasReadOnly = entries[overlay.name]?.isReadOnly ?? true
       if wasReadOnly { try await reopenNow(overlay, readOnly: false) }
       let written = await drained([overlay]) { () throws(BlockError) in
@@ -78,7 +84,9 @@ extension BlockGraph {
   /// Lets everybody who used `old` as a backing node use `new` instead, in the graph only. For the
   /// end of an active commit: the node that the guest uses is `new` from now on.
   package func replace(_ old: BlockNode, with new: BlockNode) async {
-    await edits.run { () async throws(Never) in
+    await edits.run {
+      self.scope([old, new])
+    } _: { () async throws(Never) in
       let overlays = overlays(of: old)
       await drain(overlays)
       for overlay in overlays where overlay !== new { setBacking(of: overlay, to: new) }

@@ -7,7 +7,9 @@ extension BlockGraph {
   ///
   /// Throws `notFound`, and `busy` where a node above, or a job, uses it.
   package func remove(named name: String) async throws(BlockError) {
-    try await edits.run { () async throws(BlockError) in
+    try await edits.run {
+      self.scope(named: [name])
+    } _: { () async throws(BlockError) in
       guard let entry = entries[name] else { throw BlockGraph.unknown(name) }
       if let holder = holders(of: entry.node).first {
         throw holder.user.busy(name)
@@ -22,7 +24,9 @@ extension BlockGraph {
   /// Closes these nodes as far as they are there and nobody uses them, parents before children,
   /// and what lies below them: for nodes that belonged to a job. Errors are left aside.
   package func closeNodes(_ names: [String]) async {
-    await edits.run { () async throws(Never) in
+    await edits.run {
+      self.scope(named: names)
+    } _: { () async throws(Never) in
       var rest = names
       while let index = rest.firstIndex(where: { isUnused($0) }) {
         guard let node = node(named: rest.remove(at: index)) else { continue }
@@ -34,7 +38,9 @@ extension BlockGraph {
   /// Closes every node, parents before children, whoever uses them: at the end of the process, when
   /// there are no jobs any more. Returns the errors.
   package func closeAll() async -> [BlockError] {
-    await edits.run { () async throws(Never) -> [BlockError] in
+    await edits.run {
+      .everything
+    } _: { () async throws(Never) -> [BlockError] in
       var errors: [BlockError] = []
       while let node = allNodes.first(where: { parents(of: $0).isEmpty }) {
         do throws(BlockError) {

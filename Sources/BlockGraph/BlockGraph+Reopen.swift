@@ -14,7 +14,9 @@ extension BlockGraph {
   package func reopen(
     _ specifications: [NodeSpecification]
   ) async throws(BlockError) {
-    try await edits.run { () async throws(BlockError) in
+    try await edits.run {
+      self.scope(named: specifications.flatMap(\.allNames))
+    } _: { () async throws(BlockError) in
       var changes = NodeChanges()
       for specification in specifications {
         guard let name = specification.name else {

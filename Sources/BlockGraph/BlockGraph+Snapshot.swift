@@ -9,7 +9,9 @@ extension BlockGraph {
   /// Throws `busy` where somebody uses one of them, `unsupported` and `invalidArgument` where they
   /// cannot lie over each other, and what `reopen` throws; then nothing has changed.
   package func snapshot(_ node: BlockNode, under overlay: BlockNode) async throws(BlockError) {
-    try await edits.run { () async throws(BlockError) in
+    try await edits.run {
+      self.scope([node, overlay])
+    } _: { () async throws(BlockError) in
       try checkSnapshot(of: node)
       try checkOverlay(overlay, over: node)
       try await reopenNow(node, readOnly: true)

@@ -218,6 +218,10 @@ struct GraphEntry {
   var format: FormatSpecification?
   /// How it was opened; the read-only part is what holds at this moment.
   var settings: AccessSettings
+  /// What was last seen of its image and file.
+  var lastLook: BlockNode.Look?
+  /// Whether somebody has given up waiting for such a look, which has not ended.
+  var isLookLate = false
   /// Who uses it, apart from the nodes above.
   var holders: [NodeHolder] = []
 

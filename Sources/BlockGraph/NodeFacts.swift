@@ -37,10 +37,7 @@ extension BlockGraph {
       guard let entry = entries[layer.name] else { throw BlockGraph.unknown(layer.name) }
       let below = depth + 1 < chain.count ? chain[depth + 1].fileName : nil
       let stored = entry.backingName.map { OpenGate.join($0, to: layer.fileName) }
-      let seen = try await lanes.perform(on: layer.device) {
-        () throws(BlockError) -> BlockNode.Look in
-        try layer.look()
-      }.get()
+      let seen = try await look(at: layer)
       facts.append(
         NodeFacts(
           name: layer.name, driver: layer.driverName, fileName: layer.fileName,
@@ -51,11 +48,48 @@ extension BlockGraph {
     }
     return facts
   }
+
+  /// How long a device that is slow may take to tell of a node, and one that is not.
+  private static let patience = (slow: Duration.milliseconds(20), usual: Duration.seconds(2))
+  /// A device is slow while something on it takes longer, in nanoseconds.
+  private static let slowness: UInt64 = 20_000_000
+
+  /// What the node's image and file tell; where their device does not answer, what they told last,
+  /// with what is known without them. So that who asks for all nodes does not wait for one.
+  private func look(at node: BlockNode) async throws(BlockError) -> BlockNode.Look {
+    let isSlow = lanes.isHeldUp(node.device, longerThan: BlockGraph.slowness)
+    let patience = isSlow ? BlockGraph.patience.slow : BlockGraph.patience.usual
+    // Who asks again and again must not pile up what waits for the device.
+    if entries[node.name]?.isLookLate != true {
+      let answer = await lanes.perform(on: node.device, within: patience) {
+        () throws(BlockError) -> BlockNode.Look in
+        try node.look()
+      } late: { late in
+        self.update(node) { entry in
+          entry.isLookLate = false
+          entry.lastLook = (try? late.get()) ?? entry.lastLook
+        }
+      }
+      if let answer {
+        let seen = try answer.get()
+        update(node) { $0.lastLook = seen }
+        return seen
+      }
+      update(node) { $0.isLookLate = true }
+    }
+    guard var last = entries[node.name]?.lastLook else {
+      throw BlockError(
+        .busy, "The disk of node '\(node.name)' does not answer", file: node.fileName)
+    }
+    last.image.virtualSize = node.virtualSize
+    last.isReadOnly = node.isReadOnly
+    return last
+  }
 }
 
 extension BlockNode {
   /// What only the image and its file know.
-  fileprivate struct Look: Sendable {
+  struct Look: Sendable {
     var image: ImageInfo
     var isReadOnly: Bool
     var fileSize: Int
@@ -63,7 +97,7 @@ extension BlockNode {
   }
 
   /// Asks the image and its file. Lane.
-  fileprivate func look() throws(BlockError) -> Look {
+  func look() throws(BlockError) -> Look {
     try withRange(ByteRange(at: 0, length: 0)) { (image) throws(BlockError) in
       // A file grows as the image in it does.
       if file == nil { try (image as? RawImage)?.readLength() }

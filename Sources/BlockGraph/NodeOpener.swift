@@ -157,6 +157,7 @@ struct NodeOpener {
       var entry = GraphEntry(
         node: node, isOwnedByClient: isTop, origin: origin, settings: found)
       entry.isDeclaredReadOnly = isTop && settings.isReadOnly
+      entry.lastLook = try? node.look()
       opened.append(entry)
       return node
     } catch {
@@ -184,6 +185,7 @@ struct NodeOpener {
     entry.format = format
     entry.settings.isReadOnly = image.isReadOnly
     do {
+      entry.lastLook = try? node.look()
       entry.backing = try openBacking(format, of: node, settings.forBacking, above: chain)
     } catch {
       try? node.close()

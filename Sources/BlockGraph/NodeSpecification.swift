@@ -42,6 +42,9 @@ package struct NodeSpecification: Hashable, Sendable {
     NodeOptions(discard: settings.discard, detectZeroes: detectZeroes)
   }
 
+  /// Every name that it says.
+  var allNames: [String] { names.given + names.referredTo }
+
   /// The names that this node and all below it are to have, and those that they refer to.
   var names: (given: [String], referredTo: [String]) {
     var given = name.map { [$0] } ?? []

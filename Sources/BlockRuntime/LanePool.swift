@@ -67,9 +67,9 @@ package final class LanePool: Sendable {
     var turn = first
     while true {
       turn.step()
-      let ended = turn.key
+      let ended = turn
       let next = state.withLock { state -> Turn? in
-        state.end(of: ended, budget: budget)
+        state.end(of: ended.key, ended.begun, budget: budget)
         let next = state.nextTurn(budget: budget)
         if next == nil { state.idle.append(lane) }
         return next
@@ -79,16 +79,29 @@ package final class LanePool: Sendable {
     }
   }
 
+  /// Whether a step of `key` has been running for longer than `nanoseconds`: its device is slow, or
+  /// does not answer.
+  package func isHeldUp(_ key: DeviceKey, longerThan nanoseconds: UInt64) -> Bool {
+    let now = SystemClock().nanoseconds
+    return state.withLock { state in
+      state.devices[key]?.begun.first.map { now - $0 > nanoseconds } ?? false
+    }
+  }
+
   /// One step whose turn has come.
   private struct Turn: Sendable {
     let key: DeviceKey
     let step: Step
+    /// When that was.
+    let begun: UInt64
   }
 
   /// The steps of one key.
   private struct Device {
     var waiting = Fifo<Step>()
-    var running = 0
+    /// When the steps began that are running, the oldest first.
+    var begun: [UInt64] = []
+    var running: Int { begun.count }
     /// Whether the key stands in `State.line`.
     var inLine = false
   }
@@ -122,15 +135,18 @@ package final class LanePool: Sendable {
       guard let key = line.popFirst(), let step = devices[key]?.waiting.popFirst() else {
         return nil
       }
+      let begun = SystemClock().nanoseconds
       devices[key]?.inLine = false
-      devices[key]?.running += 1
+      devices[key]?.begun.append(begun)
       enterLine(key, budget: budget)
-      return Turn(key: key, step: step)
+      return Turn(key: key, step: step, begun: begun)
     }
 
-    /// Counts a step of `key` as done; a key without steps is forgotten.
-    mutating func end(of key: DeviceKey, budget: Int) {
-      devices[key]?.running -= 1
+    /// Counts a step of `key`, begun then, as done; a key without steps is forgotten.
+    mutating func end(of key: DeviceKey, _ begun: UInt64, budget: Int) {
+      if let index = devices[key]?.begun.firstIndex(of: begun) {
+        devices[key]?.begun.remove(at: index)
+      }
       enterLine(key, budget: budget)
       if let device = devices[key], device.running == 0, device.waiting.isEmpty {
         devices[key] = nil

@@ -69,6 +69,10 @@ struct QBlockd: ParsableCommand {
     help: ArgumentHelp(
       "Forget such a job after this time; a day without it.", valueName: "seconds"))
   var jobHistoryTime = 86_400
+  @Option(
+    help: ArgumentHelp(
+      "At the end, wait so long for disks that do not answer.", valueName: "seconds"))
+  var stopTime = 60
   @Flag(help: "End when the last client has gone and every job is over.")
   var exitWhenIdle = false
   @Option(help: ArgumentHelp("Keep the process id in this file.", valueName: "path"))
@@ -138,6 +142,8 @@ struct QBlockd: ParsableCommand {
     configuration.imageRoots = imageRoot
     configuration.cacheBytes = cacheSize
     configuration.pidFile = pidFile.map(lasting)
+    guard stopTime > 0 else { throw ValidationError("--stop-time is at least 1") }
+    configuration.stopTime = .seconds(stopTime)
     configuration.exitsWhenIdle = exitWhenIdle
     for text in blockdev {
       do throws(QMPError) {

@@ -30,6 +30,8 @@ package struct TraceRecorder: Sendable {
   package let output: String
   /// Where the program is killed, if anywhere.
   package var end: End?
+  /// A FIFO that somebody has to have open for writing, or the disk does not answer.
+  package var hold: String?
 
   /// A recorder of what happens in `directory`; without an `output` only the end is of interest.
   package init(_ directory: TemporaryDirectory, output: String = "/dev/null", end: End? = nil) {
@@ -50,6 +52,7 @@ package struct TraceRecorder: Sendable {
       words.append("TRACE_RECORDER_KILL_CUT=\(end.cut)")
       if let lost = end.lost { words.append("TRACE_RECORDER_LOSE_AT=\(lost)") }
     }
+    if let hold { words.append("TRACE_RECORDER_HOLD=\(hold)") }
     return words
   }
 }

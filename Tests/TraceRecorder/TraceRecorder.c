@@ -23,7 +23,7 @@
 
 // Calls go to the kernel itself (`syscall`), so that none of them comes back here.
 
-static const char *directory;
+static const char *directory, *hold;
 static int output = -1;
 static long kill_at, kill_cut, lose_at;
 static atomic_long operations;
@@ -49,6 +49,7 @@ __attribute__((constructor)) static void start(void) {
   kill_at = number("TRACE_RECORDER_KILL_AT");
   kill_cut = number("TRACE_RECORDER_KILL_CUT");
   lose_at = number("TRACE_RECORDER_LOSE_AT");
+  hold = getenv("TRACE_RECORDER_HOLD");
 }
 
 // A line goes out in one piece, so that threads do not mix theirs.
@@ -114,9 +115,23 @@ static bool is_recorded(int fd, char name[PATH_MAX]) {
   return true;
 }
 
+// Waits, where that is asked for, until somebody has the FIFO open for writing.
+static void wait_for_disk(const char *name) {
+  if (!hold) return;
+  note("hold %s\n", name);
+  int error = errno, fd;
+  do fd = open(hold, O_RDONLY | O_CLOEXEC);
+  while (fd < 0 && errno == EINTR);
+  if (fd < 0) fail(hold);
+  close(fd);
+  errno = error;
+}
+
 // Counts an operation that is about to begin, and returns its number; at the one that is asked for
 // the process ends. The arguments are those of a write, or nothing.
-static long begin(int fd, const void *bytes, size_t count, off_t offset) {
+static long begin(
+    int fd, const char *name, const void *bytes, size_t count, off_t offset) {
+  wait_for_disk(name);
   long operation = atomic_fetch_add(&operations, 1) + 1;
   if (operation != kill_at) return operation;
   // A signal interrupts a write between two pages only.
@@ -124,6 +139,18 @@ static long begin(int fd, const void *bytes, size_t count, off_t offset) {
   if (cut > 0) (void)syscall(SYS_pwrite64, fd, bytes, cut, offset);
   kill(getpid(), SIGKILL);
   for (;;) pause();
+}
+
+// MARK: Reads
+
+ssize_t pread64(int fd, void *bytes, size_t count, off64_t offset) {
+  char name[PATH_MAX];
+  if (hold && is_recorded(fd, name)) wait_for_disk(name);
+  return syscall(SYS_pread64, fd, bytes, count, offset);
+}
+
+ssize_t pread(int fd, void *bytes, size_t count, off_t offset) {
+  return pread64(fd, bytes, count, offset);
 }
 
 // MARK: Writes
@@ -144,7 +171,7 @@ static uint8_t *gathered(const struct iovec *vector, int parts, size_t *count) {
 ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t offset) {
   char name[PATH_MAX];
   if (!is_recorded(fd, name)) return syscall(SYS_pwrite64, fd, bytes, count, offset);
-  if (begin(fd, bytes, count, offset) == lose_at) return (ssize_t)count;
+  if (begin(fd, name, bytes, count, offset) == lose_at) return (ssize_t)count;
   ssize_t written = syscall(SYS_pwrite64, fd, bytes, count, offset);
   if (written > 0) note_write(name, offset, bytes, (size_t)written);
   return written;
@@ -221,7 +248,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
 int ftruncate64(int fd, off64_t length) {
   char name[PATH_MAX];
   if (!is_recorded(fd, name)) return (int)syscall(SYS_ftruncate, fd, length);
-  begin(fd, NULL, 0, 0);
+  begin(fd, name, NULL, 0, 0);
   int result = (int)syscall(SYS_ftruncate, fd, length);
   if (result == 0) note("truncate %s %lld\n", name, (long long)length);
   return result;
@@ -238,7 +265,7 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t length) {
     errno = EOPNOTSUPP;
     return -1;
   }
-  begin(fd, NULL, 0, 0);
+  begin(fd, name, NULL, 0, 0);
   int result = (int)syscall(SYS_fallocate, fd, mode, offset, length);
   if (result != 0) return result;
   if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
@@ -259,7 +286,7 @@ int fallocate(int fd, int mode, off_t offset, off_t length) {
 static int flush(long call, int fd) {
   char name[PATH_MAX];
   if (!is_recorded(fd, name)) return (int)syscall(call, fd);
-  begin(fd, NULL, 0, 0);
+  begin(fd, name, NULL, 0, 0);
   note("flush-begin %s\n", name);
   int result = (int)syscall(call, fd);
   if (result == 0) note("flush-end %s\n", name);

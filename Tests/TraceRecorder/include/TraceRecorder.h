@@ -14,6 +14,10 @@
 //   TRACE_RECORDER_LOSE_AT     optional: N; where that is a write, it is not done, but the program
 //                              is told that it is: an error for a test to find
 //
+//   TRACE_RECORDER_HOLD        optional: a FIFO; before each read, change and flush of such a file the
+//                              program waits until somebody has it open for writing: a disk that
+//                              does not answer
+//
 // The trace is text, one operation a line, words parted by one blank, numbers decimal:
 //
 //   write FILE OFFSET BYTES    BYTES are at OFFSET, two lower-case hexadecimal digits each
@@ -22,6 +26,7 @@
 //   truncate FILE LENGTH       the file has this length; what came in reads zero
 //   flush-begin FILE           a flush (fsync, fdatasync) begins
 //   flush-end FILE             the oldest flush that has begun has succeeded
+//   hold FILE                  a call waits, or does not, for TRACE_RECORDER_HOLD
 //   event NAME                 a message with "event": NAME has gone out
 //
 // A change is written down when it has been made, what it depended on having been written down
