@@ -127,6 +127,13 @@ let package = Package(
     .executableTarget(
       name: "qblock-trials", dependencies: ["ImageTrials", "TestSupport"],
       path: "Tests/TrialReport", swiftSettings: base),
+    .target(
+      name: "LoadTrials",
+      dependencies: ["TestSupport", "QMPClient", "QMP", "JSONValue"],
+      path: "Tests/LoadTrials", swiftSettings: base),
+    .executableTarget(
+      name: "qblock-load", dependencies: ["LoadTrials"], path: "Tests/LoadReport",
+      swiftSettings: base),
     // libFuzzer's driver where `scripts/fuzz` links it; without it the program only replays inputs.
     .target(name: "CFuzzer", path: "Tests/CFuzzer"),
     .executableTarget(
@@ -151,7 +158,9 @@ let package = Package(
     tests(
       "BlockJobsTests",
       ["BlockJobs", "BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
-    tests("DaemonTests", ["QMPClient", "QMP", "JSONValue", "BlockCore"], exclude: ["Scripts"]),
+    tests(
+      "DaemonTests", ["QMPClient", "QMP", "JSONValue", "BlockCore", "LoadTrials"],
+      exclude: ["Scripts"]),
     tests("InteropTests", ["QMPClient", "QMP", "JSONValue"]),
     tests(
       "SimulationTests", ["CrashSimulation", "CFaults", "ImageFormats", "BlockIO", "BlockCore"]),
