@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <pthread.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -85,6 +88,16 @@ static int fate(int fd, enum call call) {
   return result;
 }
 
+static void note_copy(int fd, ssize_t count) {
+  if (__atomic_load_n(&armed, __ATOMIC_SEQ_CST) == 0) return;
+  struct stat status;
+  if (fstat(fd, &status) != 0) return;
+  pthread_mutex_lock(&lock);
+  for (int i = 0; i < MOST_PLANS; i++)
+    if (plans[i] && place(plans[i], &status) >= 0) plans[i]->copied += count;
+  pthread_mutex_unlock(&lock);
+}
+
 #define FAIL(fd, call)                                                                            \
   int number = fate(fd, call);                                                                    \
   if (number > 0) {                                                                               \
@@ -139,5 +152,20 @@ int fallocate(int fd, int mode, off_t offset, off_t length) {
 ssize_t copy_file_range(
     int from, off_t *source, int fd, off_t *target, size_t count, unsigned flags) {
   FAIL(fd, CALL_WRITE)
-  return syscall(SYS_copy_file_range, from, source, fd, target, part(count, number), flags);
+  ssize_t copied =
+      syscall(SYS_copy_file_range, from, source, fd, target, part(count, number), flags);
+  if (copied > 0) note_copy(fd, copied);
+  return copied;
+}
+
+// Blocks are shared all or none.
+int ioctl(int fd, unsigned long request, ...) {
+  va_list arguments;
+  va_start(arguments, request);
+  void *argument = va_arg(arguments, void *);
+  va_end(arguments);
+  if (request == FICLONERANGE) {
+    FAIL(fd, CALL_SPACE)
+  }
+  return (int)syscall(SYS_ioctl, fd, request, argument);
 }

@@ -28,6 +28,8 @@ extension CrashReport {
     CrashLayout(4096, .shortBase), CrashLayout(16_384, .oddSize), CrashLayout(65_536),
     CrashLayout(512, refcountBits: 64, .noCache),
     CrashLayout(4096, depth: 3, .rawBase, .shortBase),
+    CrashLayout(4096, .fileCopy), CrashLayout(512, depth: 3, .fileCopy, .rawBase),
+    CrashLayout(512, refcountBits: 64, .crowded),
   ]
 
   /// Runs operations on real files with every kind of fault at every place.

@@ -32,6 +32,8 @@ package struct FaultTrial: Sendable {
     package var calls = 0
     /// Calls that did.
     package var failures = 0
+    /// Bytes that went from file to file inside the kernel.
+    package var copiedBytes = 0
     /// What is wrong; nil where all is well.
     package var fault: String?
   }
@@ -80,7 +82,8 @@ package struct FaultTrial: Sendable {
       error = failure
     }
     let done = plan.disarm()
-    var outcome = Outcome(calls: Int(done.calls), failures: Int(done.failures))
+    var outcome = Outcome(
+      calls: Int(done.calls), failures: Int(done.failures), copiedBytes: Int(done.copied))
     outcome.fault = try wrong(error, done) ?? damage(scene)
     return outcome
   }

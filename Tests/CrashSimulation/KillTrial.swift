@@ -38,7 +38,11 @@ package struct KillTrial: Sendable, CustomStringConvertible {
     self.seed = CrashImage.mix(seed &+ UInt64(number) &* 0x9e37_79b9)
     var generator = SeededGenerator(seed: self.seed)
     let errand = Errand.allCases[number % Errand.allCases.count]
-    let shapes = CrashLayout.all.filter { errand.fits($0) }
+    // Of some the copies go from file to file: only long runs do so in a daemon.
+    let hasLongRuns = errand.copiesDown && number / Errand.allCases.count % 4 == 1
+    let shapes = CrashLayout.all.filter {
+      errand.fits($0) && $0.traits.contains(.longRuns) == hasLongRuns
+    }
     var layout = shapes.randomElement(using: &generator) ?? CrashLayout(512)
     layout.seed = generator.next()
     (self.errand, self.layout) = (errand, layout)
@@ -148,18 +152,22 @@ package struct KillTrial: Sendable, CustomStringConvertible {
     daemon.stop()
   }
 
-  /// Whether there is nothing left to do: the top names the base already.
+  /// Whether there is nothing left to do: the top names the base already, or nothing.
   private func isDone(_ files: SceneFiles) throws -> Bool {
-    guard errand == .commitIntermediate else { return false }
     let scene = CrashScene(try files.chain)
     let link = try scene.openReadOnly(scene.names.count - 1).backingLink
-    return link?.name == scene.names[0]
+    return switch errand {
+    case .commitIntermediate, .stream: link?.name == scene.names[0]
+    case .streamAll: link == nil
+    case .commitActive, .makeEmpty, .write: false
+    }
   }
 
   private func afterwards(_ scene: CrashScene) throws -> CrashExpectation {
     switch errand {
     case .commitActive: return try scene.afterActiveCommit()
-    case .commitIntermediate: return try scene.afterIntermediateCommit()
+    case .commitIntermediate, .stream: return try scene.afterIntermediateCommit()
+    case .streamAll: return try scene.afterStreamOfAll()
     case .write: return CrashExpectation(views: [:])
     case .makeEmpty:
       var after = CrashExpectation(views: [:])
@@ -184,14 +192,19 @@ package struct KillTrial: Sendable, CustomStringConvertible {
 }
 
 extension Errand {
+  /// Whether it copies into a base.
+  fileprivate var copiesDown: Bool { [.commitActive, .commitIntermediate].contains(self) }
+
   /// Whether it makes sense with `layout`.
   fileprivate func fits(_ layout: CrashLayout) -> Bool {
     // Each point writes all files anew, and what has grown far is stored in full in version 2.
     let isStored = layout.version == 2 && layout.traits.contains(.movedL1)
-    if layout.isLarge || isStored && layout.clusterSize > 4096 { return false }
+    if layout.isLarge || layout.isVast || isStored && layout.clusterSize > 4096 { return false }
+    // A device is no file, and how long a run must be is said by the engine.
+    if !layout.traits.isDisjoint(with: [.device, .fileCopy]) { return false }
     return switch self {
-    case .commitActive, .makeEmpty: layout.depth > 1
-    case .commitIntermediate: layout.depth > 2
+    case .commitActive, .makeEmpty, .streamAll: layout.depth > 1
+    case .commitIntermediate, .stream: layout.depth > 2
     case .write: true
     }
   }

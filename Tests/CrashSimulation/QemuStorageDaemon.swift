@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// A `qemu-storage-daemon` that commits, spoken to over its standard input and output.
+/// A `qemu-storage-daemon` that commits and streams, spoken to over its standard input and output.
 ///
 /// Isolation: one thread.
 final class QemuStorageDaemon {
@@ -23,12 +23,25 @@ final class QemuStorageDaemon {
   /// Commits what lies between the top and the base into the base, and ends the daemon as soon as
   /// that is said to be done.
   func commitIntermediate() throws {
-    send(
+    try carryOut(
       """
       {"execute": "block-commit", "arguments": {"job-id": "j", "device": "top", \
       "top-node": "\(files.names[files.names.count - 2])", "base-node": "\(files.names[0])", \
       "backing-file": "\(files.names[0])"}}
       """)
+  }
+
+  /// Copies what lies between the top and the base up into the top, or all that lies under it, and
+  /// ends the daemon likewise.
+  func stream(toBase: Bool) throws {
+    let base = files.names[0]
+    let words = toBase ? #", "base-node": "\#(base)", "backing-file": "\#(base)""# : ""
+    try carryOut(
+      #"{"execute": "block-stream", "arguments": {"job-id": "j", "device": "top"\#(words)}}"#)
+  }
+
+  private func carryOut(_ command: String) throws {
+    send(command)
     try waitFor("BLOCK_JOB_COMPLETED")
     send(#"{"execute": "quit"}"#)
     let status = process.wait().status

@@ -2,8 +2,8 @@ import QMP
 import QMPClient
 package import TestSupport
 
-/// A commit by a program of its own, recorded from outside, and all the states that a power loss
-/// can leave of it: the same for QEMU's programs and for our daemon.
+/// A job of a program of its own, recorded from outside, and all the states that a power loss can
+/// leave of it: the same for QEMU's programs and for our daemon.
 ///
 /// Isolation: value.
 package struct RecordedTrial: Sendable, CustomStringConvertible {
@@ -13,11 +13,13 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
     case qblockd
   }
 
-  /// Which commit.
-  package enum Commit: String, CaseIterable, Sendable {
+  /// Which commit or stream.
+  package enum Work: String, CaseIterable, Sendable {
     case active = "active, emptied"
     case resized = "active, emptied, overlay resized"
     case intermediate
+    case stream = "stream to the base"
+    case streamAll = "stream of all"
 
     /// The shapes on which it is tried.
     package var layouts: [CrashLayout] {
@@ -25,7 +27,7 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
       case .active:
         [
           CrashLayout(512), CrashLayout(4096), CrashLayout(65_536), CrashLayout(4096, .shortBase),
-          CrashLayout(4096, .rawBase, .shortBase),
+          CrashLayout(4096, .rawBase, .shortBase), CrashLayout(65_536, .longRuns),
         ]
       case .resized:
         [512, 1024, 4096, 16_384, 65_536].map { CrashLayout($0, .movedL1) }
@@ -33,6 +35,17 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
         [
           CrashLayout(512, depth: 3), CrashLayout(4096, depth: 4), CrashLayout(65_536, depth: 3),
           CrashLayout(4096, depth: 3, .movedL1, .oddSize), CrashLayout(512, depth: 3, .rawBase),
+          CrashLayout(65_536, depth: 3, .longRuns),
+        ]
+      case .stream:
+        [
+          CrashLayout(512, depth: 3), CrashLayout(4096, depth: 4, .shortBase),
+          CrashLayout(65_536, depth: 3), CrashLayout(4096, version: 2, depth: 3, .rawBase),
+        ]
+      case .streamAll:
+        [
+          CrashLayout(512), CrashLayout(4096, depth: 3, .movedL1, .oddSize),
+          CrashLayout(65_536, .longBase), CrashLayout(512, depth: 4, .rawBase),
         ]
       }
     }
@@ -50,21 +63,23 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
     package var faults: [String] = []
     /// States that `qemu-img` judged too.
     package var judgedByQemu = 0
+    /// Bytes that went from file to file inside the kernel.
+    package var copiedBytes = 0
   }
 
   package let maker: Maker
-  package let commit: Commit
+  package let work: Work
   package let layout: CrashLayout
   package var effort = CrashSimulator.Effort()
 
   /// A trial with all defaults.
-  package init(_ maker: Maker, _ commit: Commit, _ layout: CrashLayout) {
+  package init(_ maker: Maker, _ work: Work, _ layout: CrashLayout) {
     self.maker = maker
-    self.commit = commit
+    self.work = work
     self.layout = layout
   }
 
-  package var description: String { "\(maker.rawValue), \(commit.rawValue), \(layout)" }
+  package var description: String { "\(maker.rawValue), \(work.rawValue), \(layout)" }
 
   /// Runs it.
   package func run() throws -> Outcome {
@@ -73,8 +88,11 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
     let view = try scene.view(scene.top)
     scene.expect(CrashExpectation(views: [scene.top: [view]]))
     let after =
-      commit == .intermediate
-      ? try scene.afterIntermediateCommit() : try scene.afterActiveCommit()
+      switch work {
+      case .active, .resized: try scene.afterActiveCommit()
+      case .intermediate, .stream: try scene.afterIntermediateCommit()
+      case .streamAll: try scene.afterStreamOfAll()
+      }
 
     let files = try SceneFiles(initial)
     let trace = try record(files)
@@ -85,7 +103,9 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
     // qemu-img tells nobody before its end.
     let completion = scene.completion ?? trace.entries.count
     scene.expect(after, from: completion)
-    return judge(scene, completion: completion)
+    var outcome = judge(scene, completion: completion)
+    outcome.copiedBytes = trace.copiedBytes
+    return outcome
   }
 
   private func judge(_ scene: CrashScene, completion: Int) -> Outcome {
@@ -135,19 +155,30 @@ package struct RecordedTrial: Sendable, CustomStringConvertible {
     return (told, recorded)
   }
 
-  private var errand: Errand { commit == .intermediate ? .commitIntermediate : .commitActive }
+  private var errand: Errand {
+    switch work {
+    case .active, .resized: .commitActive
+    case .intermediate: .commitIntermediate
+    case .stream: .stream
+    case .streamAll: .streamAll
+    }
+  }
 
   // MARK: The programs
 
   private func record(_ files: SceneFiles) throws -> ProgramTrace {
     let recorder = TraceRecorder(files.directory, output: files.aside.file("trace"))
-    switch (maker, commit) {
+    switch (maker, work) {
     case (.qblockd, _):
       let daemon = try DaemonProcess.start(launcher: recorder.launcher)
       try errand.run(try daemon.client(), on: files)
       daemon.stop()
     case (.qemu, .intermediate):
       try QemuStorageDaemon(recorder.launcher, chain: files).commitIntermediate()
+    case (.qemu, .stream):
+      try QemuStorageDaemon(recorder.launcher, chain: files).stream(toBase: true)
+    case (.qemu, .streamAll):
+      try QemuStorageDaemon(recorder.launcher, chain: files).stream(toBase: false)
     case (.qemu, .active), (.qemu, .resized):
       let words = recorder.launcher + ["qemu-img", "commit", "-f", "qcow2", files.path(-1)]
       let outcome = try QemuTools.run(words[0], Array(words.dropFirst()))

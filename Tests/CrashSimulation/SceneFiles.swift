@@ -50,6 +50,8 @@ struct ErrandFailure: Error, CustomStringConvertible {
 package enum Errand: String, CaseIterable, Sendable {
   case commitActive = "commit (active), empty"
   case commitIntermediate = "commit (intermediate)"
+  case stream = "stream (to the base)"
+  case streamAll = "stream (all)"
   case makeEmpty = "make-empty"
   case write
 
@@ -76,6 +78,13 @@ package enum Errand: String, CaseIterable, Sendable {
           $0.base = files.path(0)
           $0.backingFile = files.names[0]
         })
+    case .stream:
+      try succeed(
+        client.stream("top") {
+          $0.base = files.path(0)
+          $0.backingFile = files.names[0]
+        })
+    case .streamAll: try succeed(client.stream("top"))
     case .makeEmpty: try succeed(client.makeEmpty("top"))
     case .write:
       for write in writes {

@@ -19,35 +19,46 @@ struct RecordedSmokeTests {
   }
 
   @Test(
-    "what it leaves of a daemon's commit, recorded in the same way, is good",
-    arguments: RecordedTrial.Commit.allCases)
-  func daemon(commit: RecordedTrial.Commit) throws {
-    let outcome = try trial(.qblockd, commit)
-    #expect(outcome.states > 20)
+    "what it leaves of a daemon's commit or stream, recorded in the same way, is good",
+    arguments: RecordedTrial.Work.allCases)
+  func daemon(work: RecordedTrial.Work) throws {
+    let outcome = try trial(.qblockd, work)
+    #expect(outcome.states > 10)
     #expect(outcome.faults == [])
   }
 
   @Test(
     "a recording of a daemon has every event that its client got, in the order of both",
-    arguments: [RecordedTrial.Commit.active, .intermediate])
-  func events(commit: RecordedTrial.Commit) throws {
-    let layout = CrashLayout(4096, depth: commit == .active ? 2 : 3)
-    let events = try RecordedTrial(.qblockd, commit, layout).events()
+    arguments: [RecordedTrial.Work.active, .intermediate, .stream])
+  func events(work: RecordedTrial.Work) throws {
+    let layout = CrashLayout(4096, depth: work == .active ? 2 : 3)
+    let events = try RecordedTrial(.qblockd, work, layout).events()
     #expect(events.recorded == events.told)
     #expect(events.told.contains("BLOCK_JOB_COMPLETED"))
     #expect(events.told.count { $0 == "JOB_STATUS_CHANGE" } > 4)
   }
 
+  @Test(
+    "what a daemon copies from file to file stands in its recording, and a power loss is judged")
+  func copies() throws {
+    var trial = RecordedTrial(.qblockd, .active, CrashLayout(65_536, .longRuns))
+    trial.effort = .smoke
+    let outcome = try trial.run()
+    #expect(outcome.copiedBytes >= 1 << 20)
+    #expect(outcome.faults == [])
+  }
+
   private func trial(
-    _ maker: RecordedTrial.Maker, _ commit: RecordedTrial.Commit
+    _ maker: RecordedTrial.Maker, _ work: RecordedTrial.Work
   ) throws -> RecordedTrial.Outcome {
     let layout =
-      switch commit {
+      switch work {
       case .active: CrashLayout(4096)
+      case .streamAll: CrashLayout(512, depth: 4, .rawBase)
       case .resized: CrashLayout(16_384, .movedL1)
-      case .intermediate: CrashLayout(4096, depth: 3)
+      case .intermediate, .stream: CrashLayout(4096, depth: 3)
       }
-    var trial = RecordedTrial(maker, commit, layout)
+    var trial = RecordedTrial(maker, work, layout)
     trial.effort = .smoke
     return try trial.run()
   }
@@ -63,6 +74,7 @@ struct RecordedSmokeTests {
       punch b 512 1024
       event BLOCK_JOB_COMPLETED
       truncate a 5
+      copy b 7 0102
 
       """)
     #expect(
@@ -74,10 +86,14 @@ struct RecordedSmokeTests {
         StorageLog.Entry("b", .discard(ByteRange(at: 512, length: 1024))),
         StorageLog.Entry("", .note("BLOCK_JOB_COMPLETED")),
         StorageLog.Entry("a", .truncate(5)),
+        StorageLog.Entry("b", .write(offset: 7, bytes: [1, 2])),
       ])
-    #expect(trace.operations == 5)
+    #expect(trace.operations == 6 && trace.copiedBytes == 2)
     let images = trace.replayed(over: [("a", CrashImage([1, 2, 3])), ("b", CrashImage())])
-    #expect(images.map(\.bytes) == [[1, 2, 3, 0, 0], [UInt8](repeating: 0, count: 512)])
+    #expect(
+      images.map(\.bytes) == [
+        [1, 2, 3, 0, 0], [0, 0, 0, 0, 0, 0, 0, 1, 2] + [UInt8](repeating: 0, count: 503),
+      ])
   }
 
   @Test(

@@ -20,6 +20,9 @@ package struct ProgramTrace: Sendable {
   /// What stands in a log.
   package init(_ entries: [StorageLog.Entry]) { self.entries = entries }
 
+  /// How many bytes of it were copied inside the kernel.
+  package private(set) var copiedBytes = 0
+
   /// Reads the text of a trace.
   package init(_ text: String) throws(Malformed) {
     var entries: [StorageLog.Entry] = []
@@ -28,6 +31,9 @@ package struct ProgramTrace: Sendable {
         throw Malformed(line: index + 1, text: String(line.prefix(60)))
       }
       entries.append(entry)
+      if case .write(_, let bytes) = entry.event, line.hasPrefix("copy ") {
+        copiedBytes += bytes.count
+      }
     }
     self.entries = entries
   }
@@ -65,7 +71,7 @@ package struct ProgramTrace: Sendable {
     case ("flush-begin", 2): event = .flushBegan
     case ("flush-end", 2): event = .flushed
     case ("truncate", 3) where numbers[0] >= 0: event = .truncate(numbers[0])
-    case ("write", 4) where numbers[0] >= 0:
+    case ("write", 4) where numbers[0] >= 0, ("copy", 4) where numbers[0] >= 0:
       guard let bytes = bytes(words[3]) else { return nil }
       event = .write(offset: numbers[0], bytes: bytes)
     case ("zero", 4) where numbers.allSatisfy { $0 >= 0 }:

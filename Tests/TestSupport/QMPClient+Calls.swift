@@ -40,6 +40,20 @@ extension QMPClient {
     return try finish()
   }
 
+  /// Carries a stream into `device` through to its end; returns how that ended.
+  package func stream(
+    _ device: String, _ change: (inout BlockStream) -> Void = { _ in }
+  ) throws -> JobOutcome {
+    try execute(
+      BlockStream {
+        $0.jobID = "j"
+        $0.device = device
+        $0.autoDismiss = false
+        change(&$0)
+      })
+    return try conclude()
+  }
+
   /// Waits for the job `j`, completes it where it becomes ready, dismisses it, and returns how it
   /// ended.
   package func finish() throws -> JobOutcome {

@@ -10,8 +10,11 @@ import ImageFormats
 /// At every moment, whatever is interrupted, the node reads as before, and so do its overlays: what
 /// is copied is what it shows already, and it is durable before the header points past the layers
 /// it came from. The header is switched durably before anybody hears that the job is done. What a
-/// crash leaves: a node that holds more than before, over the old layers or over the base
-/// (`CrashSmokeTests`). The layers between are not written to, and stay valid.
+/// crash leaves: a node that holds more than before, over the old layers or over the base. The
+/// layers between are not written to, and stay valid.
+///
+/// Tests: `CrashSmokeTests` (stream: to the base, all, into and to a middle layer, with another
+/// name of the base), `RecordedSmokeTests`, `KillSmokeTests`, `FaultSmokeTests`.
 ///
 /// Nobody else may write to the node meanwhile.
 ///

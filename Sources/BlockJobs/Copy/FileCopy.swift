@@ -6,6 +6,10 @@ import ImageFormats
 /// One long run of one layer on its way to the base: from file to file where the system can do
 /// that, else through a buffer.
 ///
+/// Whatever is left of it, the base's tables name it only when it is durable, as with any write.
+/// Tests: `CrashSmokeTests` (layouts with copies from file to file), `FaultSmokeTests`,
+/// `RecordedSmokeTests` (long runs).
+///
 /// Isolation: one lane.
 struct FileCopy {
   /// Runs of one look at the layer's tables.

@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 // System calls that fail on demand. A program that this is linked into has these definitions of
-// pread, pwrite, preadv, pwritev, fdatasync, ftruncate, fallocate and copy_file_range instead of
-// the C library's; they pass everything on, but for files with a plan.
+// pread, pwrite, preadv, pwritev, fdatasync, ftruncate, fallocate, copy_file_range and ioctl (of
+// FICLONERANGE) instead of the C library's; they pass everything on, but for files with a plan.
 
 /// What happens to calls on some files.
 typedef struct {
@@ -23,6 +23,8 @@ typedef struct {
   int32_t is_dirty[8];
   /// Calls that could fail so, calls that did, and flushes of such files among those.
   int64_t calls, failures, lost_flushes;
+  /// Bytes that were copied to such files inside the kernel.
+  int64_t copied;
 } cfaults_plan;
 
 /// From now on `plan` holds, and counts, until `cfaults_disarm`. Returns 0 where there are too

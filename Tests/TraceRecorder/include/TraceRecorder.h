@@ -21,6 +21,7 @@
 // The trace is text, one operation a line, words parted by one blank, numbers decimal:
 //
 //   write FILE OFFSET BYTES    BYTES are at OFFSET, two lower-case hexadecimal digits each
+//   copy FILE OFFSET BYTES     the same, by a copy inside the kernel
 //   zero FILE OFFSET LENGTH    the range reads zero; the file grows up to its end
 //   punch FILE OFFSET LENGTH   what lies in the file of the range reads zero
 //   truncate FILE LENGTH       the file has this length; what came in reads zero
@@ -31,6 +32,6 @@
 //
 // A change is written down when it has been made, what it depended on having been written down
 // before. Only system calls by their C names are seen: no mapped memory, io_uring or Linux-native
-// AIO. Copies inside the kernel are refused with EOPNOTSUPP, for which every program has another
+// AIO. To let files share blocks is refused with EOPNOTSUPP, for which every program has another
 // way. What is missed nonetheless shows when the trace, replayed, does not give the files.
 #pragma once
