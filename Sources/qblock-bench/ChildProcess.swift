@@ -14,29 +14,53 @@ struct ChildProcess {
     let seconds: Double
     /// In user mode and in the kernel, all processes together.
     let cpuSeconds: Double
+    /// What the programs have read, written and called for that, by the kernel's count of
+    /// `/proc/self/io`: bytes, whether a disk or the page cache gave them, and calls.
+    let io: TransferCount
     /// The largest resident set that one of the processes ever had. The kernel counts this
     /// program's own, some 15 MiB, as the first moment of a child.
     let peakBytes: Int
   }
 
+  private let pid: pid_t
+  private let words: [String]
+  private let startTime: ContinuousClock.Instant
+  private let earlier: TransferCount
+
   /// Runs `arguments`, of which the first names the program, until it ends. It reads the file
   /// `input`, where there is one; what it prints is thrown away, but not its errors.
   @discardableResult
   static func run(_ arguments: [String], input: String = "/dev/null") throws(Failure) -> Usage {
+    try start(arguments, input: input).end()
+  }
+
+  /// Starts it, and does not wait.
+  static func start(
+    _ arguments: [String], input: String = "/dev/null"
+  ) throws(Failure) -> ChildProcess {
     guard let name = arguments.first, let path = PrivateDaemon.find(name) else {
       throw .sentence("There is no program '\(arguments.first ?? "")' here nor in PATH")
     }
-    let clock = ContinuousClock()
-    let start = clock.now
-    let process = try spawn(path, arguments, input)
-    let (status, usage) = try wait(for: process)
-    let elapsed = start.duration(to: clock.now)
+    let earlier = TransferCount.ofThisProcess()
+    let now = ContinuousClock().now
+    return ChildProcess(
+      pid: try spawn(path, arguments, input), words: arguments, startTime: now, earlier: earlier)
+  }
+
+  /// Asks it to end.
+  func stop() { kill(pid, SIGTERM) }
+
+  /// Waits until it has ended.
+  func end() throws(Failure) -> Usage {
+    let (status, usage) = try Self.wait(for: pid)
+    let elapsed = startTime.duration(to: ContinuousClock().now)
     guard status == 0 else {
-      throw .sentence("'\(arguments.joined(separator: " "))' has failed")
+      throw .sentence("'\(words.joined(separator: " "))' has failed")
     }
     return Usage(
       seconds: elapsed / .seconds(1),
-      cpuSeconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+      cpuSeconds: Self.seconds(usage.ru_utime) + Self.seconds(usage.ru_stime),
+      io: TransferCount.ofThisProcess() - earlier,
       peakBytes: usage.ru_maxrss * 1024)
   }
 

@@ -1,15 +1,67 @@
-/// One of the two programs that are compared.
+/// One of the programs that are compared.
 ///
 /// Isolation: value.
 enum Contender: String, CaseIterable {
-  case qemu = "qemu-img"
-  case ours = "qblockctl"
+  case qemu
+  case ours
+  /// The yardstick: how long the bytes alone take.
+  case copy
 
-  /// The command that commits `overlay` into its backing file and empties it.
-  func commit(_ overlay: String) -> [String] {
+  /// Its name where `workload` is measured.
+  func name(in workload: Workload) -> String {
+    switch (self, workload) {
+    case (.qemu, .intermediate), (.qemu, .start): "qemu-storage-daemon"
+    case (.qemu, _): "qemu-img"
+    case (.ours, .intermediate): "qblockd"
+    case (.ours, _): "qblockctl"
+    case (.copy, _): "cp"
+    }
+  }
+
+  /// What it has to do for `plan` with the files of `directory`.
+  func errand(_ plan: WorkloadPlan, in directory: WorkDirectory) -> Errand {
+    let (base, overlay) = (directory.path(of: .base), directory.path(of: .overlay))
+    switch (plan.workload, self) {
+    case (.start, .qemu): return .monitor(MonitorErrand(of: plan, for: self, in: directory))
+    case (.start, .ours): return .program(["qblockctl", "--private", "qmp", "query-version"])
+    case (.intermediate, _): return .monitor(MonitorErrand(of: plan, for: self, in: directory))
+    case (.check, .qemu): return .program(["qemu-img", "check", "-q", "-f", "qcow2", base])
+    case (.check, _): return .program(["qblockctl", "check", "--private", "-q", base])
+    case (_, .copy):
+      let script = #"cp --reflink=never "$1" "$2" && sync "$2""#
+      return .program(["sh", "-c", script, "sh", overlay, directory.path(of: .copy)])
+    case (let workload, _):
+      let whole = workload == .chain ? ["-b", base] : []
+      let words = ["commit"] + (self == .ours ? ["--private"] : []) + ["-q", "-f", "qcow2"]
+      return .program([name(in: workload)] + words + whole + [overlay])
+    }
+  }
+}
+
+extension WorkloadPlan {
+  /// Who is measured.
+  var contenders: [Contender] {
+    switch workload {
+    case .contiguous, .random: [.qemu, .ours, .copy]
+    default: [.qemu, .ours]
+    }
+  }
+}
+
+/// What a contender is to do.
+///
+/// Isolation: value.
+enum Errand {
+  /// A command that ends when it is done.
+  case program([String])
+  /// A daemon, spoken to.
+  case monitor(MonitorErrand)
+
+  /// Does it, and tells what it took, from the start of the first process to the end of the last.
+  func run() throws(Failure) -> ChildProcess.Usage {
     switch self {
-    case .qemu: [rawValue, "commit", "-q", "-f", "qcow2", overlay]
-    case .ours: [rawValue, "commit", "--private", "-q", "-f", "qcow2", overlay]
+    case .program(let words): try ChildProcess.run(words)
+    case .monitor(let errand): try errand.run()
     }
   }
 }

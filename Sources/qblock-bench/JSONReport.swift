@@ -8,30 +8,39 @@ struct JSONReport: Report {
   func run(_ workload: Workload, pair: Int, _ contender: Contender, _ sample: Sample) {
     line([
       "event": "run", "workload": .string(workload.rawValue), "pair": .integer(pair),
-      "program": .string(contender.rawValue), "seconds": .double(sample.usage.seconds),
+      "program": .string(contender.name(in: workload)), "seconds": .double(sample.usage.seconds),
       "cpu-seconds": .double(sample.usage.cpuSeconds),
       "peak-rss-bytes": .integer(sample.usage.peakBytes),
       "base-bytes": .integer(sample.baseBytes),
+      "read-bytes": .integer(sample.usage.io.bytesRead),
+      "written-bytes": .integer(sample.usage.io.bytesWritten),
+      "calls": .integer(sample.usage.io.calls),
     ])
   }
 
   func result(_ result: WorkloadResult) {
     var programs = JSONObject()
-    for contender in Contender.allCases {
-      programs.append(
-        contender.rawValue,
-        [
-          "seconds": object(result.seconds(contender)),
-          "cpu-seconds": object(result.cpuSeconds(contender)),
-          "peak-rss-bytes": .integer(result.peakBytes(contender)),
-          "base-bytes": .integer(result.baseBytes(contender)),
-        ])
+    for contender in result.plan.contenders {
+      let (read, written) = result.bytes(contender)
+      var figures: JSONObject = [
+        "seconds": object(result.seconds(contender)),
+        "cpu-seconds": object(result.cpuSeconds(contender)),
+        "peak-rss-bytes": .integer(result.peakBytes(contender)),
+        "base-bytes": .integer(result.baseBytes(contender)),
+        "read-bytes": .integer(read), "written-bytes": .integer(written),
+      ]
+      if let calls = result.callsPerMebibyte(contender) {
+        figures.append("calls-per-mebibyte", .double(calls))
+      }
+      programs.append(contender.name(in: result.plan.workload), .object(figures))
     }
+    var figures: JSONObject = ["ratio": object(result.ratio)]
+    if let besideCopy = result.besideCopy { figures.append("beside-cp", object(besideCopy)) }
     line([
       "event": "workload", "workload": .string(result.plan.workload.rawValue),
-      "data-bytes": .integer(result.plan.dataBytes),
+      "file-system": .string(result.fileSystem), "data-bytes": .integer(result.plan.dataBytes),
       "virtual-bytes": .integer(result.plan.virtualSize), "pairs": .integer(result.pairCount),
-      "programs": .object(programs), "ratio": object(result.ratio),
+      "programs": .object(programs), "ratios": .object(figures),
     ])
   }
 

@@ -35,22 +35,26 @@ struct PairedRuns {
     var pairs: [[Contender: Sample]] = []
     for number in 1...count {
       var pair: [Contender: Sample] = [:]
-      let order = number.isMultiple(of: 2) ? Contender.allCases.reversed() : Contender.allCases
+      let order = number.isMultiple(of: 2) ? plan.contenders.reversed() : plan.contenders
       for contender in order {
-        try source.copy(to: directory)
-        let sample = try commit(by: contender)
+        if plan.commits || number == 1 { try source.copy(to: directory) }
+        let sample = try run(contender)
         report.run(plan.workload, pair: number, contender, sample)
-        if number == 1 { try source.compare(with: directory, after: contender) }
+        if number == 1, plan.commits, contender != .copy {
+          try source.compare(with: directory, after: contender)
+        }
         pair[contender] = sample
       }
       pairs.append(pair)
     }
-    return WorkloadResult(plan, pairs)
+    return WorkloadResult(plan, pairs, on: try directory.fileSystem())
   }
 
-  private func commit(by contender: Contender) throws(Failure) -> Sample {
-    let usage = try ChildProcess.run(contender.commit(directory.path(of: .overlay)))
-    return Sample(usage: usage, baseBytes: try directory.allocatedBytes(of: .base))
+  private func run(_ contender: Contender) throws(Failure) -> Sample {
+    let usage = try contender.errand(plan, in: directory).run()
+    directory.remove([.copy])
+    let base = plan.files.isEmpty ? 0 : try directory.allocatedBytes(of: .base)
+    return Sample(usage: usage, baseBytes: base)
   }
 
   /// Takes the memory that the files will need, and gives it back: the first use of a page of a

@@ -1,11 +1,11 @@
 import ArgumentParser
 
-/// Measures `qblockctl commit --private` beside `qemu-img commit`.
+/// Measures qblockctl and qblockd beside QEMU's programs.
 @main
 struct QBlockBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "qblock-bench",
-    abstract: "Commits the same overlays with qemu-img and with qblockctl, in turn.",
+    abstract: "Does the same with QEMU's programs and with ours, in turn.",
     discussion: """
       Both programs run as a user runs them, from the start of the process to its end; qblockctl \
       starts a qblockd of its own each time. Programs are looked for beside this one, then in PATH.
@@ -13,16 +13,20 @@ struct QBlockBench: ParsableCommand {
 
   @Option(parsing: .upToNextOption, help: "Measure only these.")
   var workload = Workload.allCases
-  @Option(help: "How often each program commits each overlay.")
+  @Option(help: "How often each program does it.")
   var pairs = 5
   @Option(help: "Divide the amount of data by this, for a quick look.")
   var scale = 1
-  @Option(help: "Commit in a new directory below this one.")
-  var directory = "/tmp"
+  @Option(parsing: .upToNextOption, help: "Work in new directories below these, one by one.")
+  var directory = ["/tmp"]
+  @Option(help: "Also measure contiguous below this directory, where files can share their bytes.")
+  var cloning: String?
   @Option(help: "Keep the images that are copied for each run below this one instead.")
   var images: String?
   @Flag(help: "Print JSON, one line a run and one a workload, instead of tables.")
   var json = false
+  @Option(help: "Also write BENCHMARKS.md, with its chart, into this directory.")
+  var write: String?
 
   func validate() throws {
     guard pairs > 0 else { throw ValidationError("--pairs must be at least 1") }
@@ -34,15 +38,22 @@ struct QBlockBench: ParsableCommand {
   func run() throws {
     StopSignals.hold()
     let report: any Report = json ? JSONReport() : TextReport()
+    var results: [WorkloadResult] = []
     do {
-      for workload in workload { try measure(workload, for: report) }
+      for directory in directory {
+        for workload in workload { results.append(try measure(workload, in: directory, report)) }
+      }
+      if let cloning { results.append(try measure(.contiguous, in: cloning, report)) }
+      if let write { try BenchmarkDocument(results, scale: scale).write(to: write) }
     } catch Failure.stopped(let signal) {
       // What a shell says of a program that a signal has ended.
       throw ExitCode(128 + signal)
     }
   }
 
-  private func measure(_ workload: Workload, for report: any Report) throws(Failure) {
+  private func measure(
+    _ workload: Workload, in directory: String, _ report: any Report
+  ) throws(Failure) -> WorkloadResult {
     let plan = WorkloadPlan(workload, scale: scale)
     let place = try WorkDirectory(below: directory)
     defer { place.remove() }
@@ -51,6 +62,8 @@ struct QBlockBench: ParsableCommand {
     try PairedRuns.checkSpace(for: plan, runningIn: place, imagesIn: store)
     report.progress("\(workload.rawValue): making the images")
     let source = try SourceImages(of: plan, in: store)
-    report.result(try PairedRuns(plan, source, in: place).measure(pairs: pairs, report))
+    let result = try PairedRuns(plan, source, in: place).measure(pairs: pairs, report)
+    report.result(result)
+    return result
   }
 }

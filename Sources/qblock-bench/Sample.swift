@@ -1,4 +1,4 @@
-/// One commit.
+/// One run.
 ///
 /// Isolation: value.
 struct Sample {

@@ -9,57 +9,69 @@ struct SourceImages {
   init(of plan: WorkloadPlan, in directory: WorkDirectory) throws(Failure) {
     self.directory = directory
     self.plan = plan
-    let (base, overlay) = (directory.path(of: .base), directory.path(of: .overlay))
-    let clusters = "cluster_size=\(WorkloadPlan.clusterSize)"
-    let options = plan.baseFormat == "raw" ? [] : ["-o", clusters]
-    try ChildProcess.run(
-      ["qemu-img", "create", "-q", "-f", plan.baseFormat] + options + [base, "\(plan.virtualSize)"])
-    try fill(.base, plan.baseFormat, plan.baseCommands)
-    // The backing file is named without a directory, so that a copy of both is a chain as well.
-    let backing = ["-F", plan.baseFormat, "-o", clusters]
-    if let compression = plan.compression {
-      try TextFile(bytes: plan.dataBytes).write(to: directory)
-      try ChildProcess.run(
-        ["qemu-img", "convert", "-q", "-c", "-f", "raw", "-O", "qcow2", "-B", base]
-          + backing + ["-o", "compression_type=\(compression)"]
-          + [directory.path(of: .text), overlay])
-      directory.remove([.text])
-      try ChildProcess.run(
-        ["qemu-img", "rebase", "-u", "-f", "qcow2", "-b", WorkDirectory.File.base.rawValue]
-          + ["-F", plan.baseFormat, overlay])
-    } else {
-      try ChildProcess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", WorkDirectory.File.base.rawValue]
-          + backing + [overlay])
-      try fill(.overlay, "qcow2", plan.commands)
+    for (file, below) in zip(plan.files, [nil] + plan.files.map(Optional.some)) {
+      if file == .overlay, let compression = plan.compression {
+        try makeCompressed(compression)
+      } else {
+        try make(file, over: below)
+      }
     }
     // qemu-io does not always say that a command has failed.
-    guard try directory.allocatedBytes(of: .overlay) >= plan.leastOverlayBytes else {
-      throw .sentence("qemu-io has not written all of \(overlay)")
+    if plan.commits {
+      guard try directory.allocatedBytes(of: .overlay) >= plan.leastOverlayBytes else {
+        throw .sentence("qemu-io has not written all of \(directory.path(of: .overlay))")
+      }
     }
-    try ChildProcess.run(["sync", base, overlay])
+    if !plan.files.isEmpty { try ChildProcess.run(["sync"] + plan.files.map(directory.path(of:))) }
   }
 
-  private func fill(
-    _ file: WorkDirectory.File, _ format: String, _ commands: String
-  ) throws(Failure) {
+  /// Options of all images; for the backing files see `make`.
+  private static let clusters = ["-o", "cluster_size=\(WorkloadPlan.clusterSize)"]
+
+  /// An image by itself, or over `below`, which it names without a directory, so that a copy of all
+  /// is a chain as well.
+  private func make(_ file: WorkDirectory.File, over below: WorkDirectory.File?) throws(Failure) {
+    let path = directory.path(of: file)
+    var words = ["qemu-img", "create", "-q", "-f", below == nil ? plan.baseFormat : "qcow2"]
+    if below != nil || plan.baseFormat == "qcow2" { words += Self.clusters }
+    if plan.workload == .check { words += ["-o", "preallocation=metadata"] }
+    if let below {
+      words += ["-b", below.name, "-F", below == .base ? plan.baseFormat : "qcow2", path]
+    } else {
+      words += [path, "\(plan.virtualSize)"]
+    }
+    try ChildProcess.run(words)
+    let commands = plan.commands(for: file)
     if commands.isEmpty { return }
     try directory.write(commands, to: .commands)
     try ChildProcess.run(
-      ["qemu-io", "-t", "unsafe", "-f", format, directory.path(of: file)],
+      ["qemu-io", "-t", "unsafe", "-f", below == nil ? plan.baseFormat : "qcow2", path],
       input: directory.path(of: .commands))
     directory.remove([.commands])
   }
 
+  private func makeCompressed(_ method: String) throws(Failure) {
+    let (base, overlay) = (directory.path(of: .base), directory.path(of: .overlay))
+    try TextFile(bytes: plan.dataBytes).write(to: directory)
+    try ChildProcess.run(
+      ["qemu-img", "convert", "-q", "-c", "-f", "raw", "-O", "qcow2", "-B", base]
+        + ["-F", plan.baseFormat] + Self.clusters + ["-o", "compression_type=\(method)"]
+        + [directory.path(of: .text), overlay])
+    directory.remove([.text])
+    try ChildProcess.run(
+      ["qemu-img", "rebase", "-u", "-f", "qcow2", "-b", WorkDirectory.File.base.name]
+        + ["-F", plan.baseFormat, overlay])
+  }
+
   /// Copies them to `target`, holes as holes, and waits until the copies are on the disk.
   func copy(to target: WorkDirectory) throws(Failure) {
-    target.remove([.base, .overlay])
-    for file in [WorkDirectory.File.base, .overlay] {
+    target.remove(plan.files)
+    for file in plan.files {
       try ChildProcess.run([
         "cp", "--sparse=always", "--reflink=never", directory.path(of: file), target.path(of: file),
       ])
     }
-    try ChildProcess.run(["sync", target.path(of: .base), target.path(of: .overlay)])
+    if !plan.files.isEmpty { try ChildProcess.run(["sync"] + plan.files.map(target.path(of:))) }
   }
 
   /// Checks that the base in `committed` alone shows what the overlay here shows.
@@ -71,7 +83,8 @@ struct SourceImages {
         committed.path(of: .base),
       ])
     } catch .sentence(let text) {
-      throw .sentence("After \(contender.rawValue) the base is not what it should be: \(text)")
+      throw .sentence(
+        "After \(contender.name(in: plan.workload)) the base is not what it should be: \(text)")
     }
   }
 }

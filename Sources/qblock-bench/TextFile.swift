@@ -3,7 +3,7 @@
 /// Isolation: value.
 struct TextFile {
   /// Written again and again: no compressor looks back further than a cluster.
-  private static let block = 16 << 20
+  private static let block = 1 << 20
   private static let vocabulary = 4096
 
   let bytes: Int
@@ -19,7 +19,8 @@ struct TextFile {
       block += words[rank * rank / Self.vocabulary]
       block += generator.next() % 12 == 0 ? "\n" : " "
     }
-    try directory.write(block, times: bytes / block.utf8.count + 1, cutAt: bytes, to: .text)
+    try directory.write(
+      repeatElement(block, count: bytes / block.utf8.count + 1), cutAt: bytes, to: .text)
   }
 
   private static func word(_ generator: inout SplitMixGenerator) -> String {

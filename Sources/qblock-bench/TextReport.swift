@@ -5,26 +5,37 @@ import QMPClient
 ///
 /// Isolation: value.
 struct TextReport: Report {
-  private static let widths = [10, 26, 7, 9, 10]
+  private static let widths = [19, 26, 7, 9, 10, 10, 10, 9]
 
   func run(_ workload: Workload, pair: Int, _ contender: Contender, _ sample: Sample) {
     let seconds = ByteCount.fixed(sample.usage.seconds, places: 2)
-    progress("\(workload.rawValue): pair \(pair), \(contender.rawValue): \(seconds) s")
+    progress("\(workload.rawValue): pair \(pair), \(contender.name(in: workload)): \(seconds) s")
   }
 
   func result(_ result: WorkloadResult) {
     let plan = result.plan
-    var text = "\(plan.workload.rawValue): \(plan.offsets.count) writes of "
-    text += "\(ByteCount.text(plan.writeLength)) in \(ByteCount.text(plan.virtualSize)), "
-    text += "\(result.pairCount) pairs\n"
-    text += Self.row("", "seconds min/median/max", "CPU s", "peak RSS", "base takes")
-    for contender in Contender.allCases {
-      text += Self.row(
-        contender.rawValue, Self.text(result.seconds(contender)),
-        ByteCount.fixed(result.cpuSeconds(contender).median, places: 2),
-        ByteCount.text(result.peakBytes(contender)), ByteCount.text(result.baseBytes(contender)))
+    var text = "\(plan.workload.rawValue) on \(result.fileSystem): "
+    if !plan.offsets.isEmpty {
+      text += "\(plan.offsets.count) writes of \(ByteCount.text(plan.writeLength)) in "
     }
-    text += Self.row("ratio", Self.text(result.ratio), "", "", "")
+    if plan.virtualSize > 0 { text += "\(ByteCount.text(plan.virtualSize)), " }
+    text += "\(result.pairCount) pairs\n"
+    text += Self.row(
+      "", "seconds min/median/max", "CPU s", "peak RSS", "base takes", "read", "written",
+      "calls/MiB")
+    for contender in plan.contenders {
+      let (read, written) = result.bytes(contender)
+      text += Self.row(
+        contender.name(in: plan.workload), Self.text(result.seconds(contender)),
+        ByteCount.fixed(result.cpuSeconds(contender).median, places: 2),
+        ByteCount.text(result.peakBytes(contender)), ByteCount.text(result.baseBytes(contender)),
+        ByteCount.text(read), ByteCount.text(written),
+        result.callsPerMebibyte(contender).map { ByteCount.fixed($0, places: 2) } ?? "")
+    }
+    text += Self.row("ratio", Self.text(result.ratio))
+    if let besideCopy = result.besideCopy {
+      text += Self.row("ours / cp", Self.text(besideCopy))
+    }
     StandardStream.output.line(text)
   }
 

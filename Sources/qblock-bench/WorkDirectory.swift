@@ -5,12 +5,27 @@ import QMPClient
 ///
 /// Isolation: value.
 struct WorkDirectory {
-  /// The files that it may hold.
-  enum File: String, CaseIterable {
-    case base = "base.img"
-    case overlay = "overlay.qcow2"
-    case commands
-    case text
+  /// A file in it.
+  ///
+  /// Isolation: value.
+  struct File: Hashable {
+    /// Its name.
+    let name: String
+
+    static let base = File(name: "base.img")
+    static let overlay = File(name: "overlay.qcow2")
+    static let commands = File(name: "commands")
+    static let text = File(name: "text")
+    static let socket = File(name: "qmp.sock")
+    /// A copy of an overlay, by the program that is the yardstick.
+    static let copy = File(name: "copy")
+
+    /// A layer between base and overlay; 1 lies over the base.
+    static func layer(_ number: Int) -> File { File(name: "layer\(number).qcow2") }
+
+    /// All that may be there.
+    static let all =
+      [base, overlay, commands, text, socket, copy] + (1..<WorkloadPlan.mostLayers).map(layer)
   }
 
   private let path: String
@@ -25,7 +40,7 @@ struct WorkDirectory {
   }
 
   /// Where `file` is, or may be.
-  func path(of file: File) -> String { "\(path)/\(file.rawValue)" }
+  func path(of file: File) -> String { "\(path)/\(file.name)" }
 
   /// Removes `files`, those that are there.
   func remove(_ files: [File]) {
@@ -34,22 +49,36 @@ struct WorkDirectory {
 
   /// Removes all files and the directory itself.
   func remove() {
-    remove(File.allCases)
+    remove(File.all)
     unsafe rmdir(path)
   }
 
-  /// Writes `text` into `file`, as many `times`, and no more than `cutAt` bytes.
+  /// Writes all `pieces` into `file`, one after the other, and no more than `cutAt` bytes.
   func write(
-    _ text: String, times: Int = 1, cutAt end: Int? = nil, to file: File
+    _ pieces: some Sequence<String>, cutAt end: Int? = nil, to file: File
   ) throws(Failure) {
     let descriptor = unsafe open(path(of: file), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     defer { close(descriptor) }
-    for _ in 0..<times {
+    for text in pieces {
       guard StandardStream.write(text, to: descriptor) else {
         throw Self.failure("write", path(of: file))
       }
     }
     if let end, ftruncate(descriptor, end) != 0 { throw Self.failure("cut", path(of: file)) }
+  }
+
+  /// What kind of file system this is, as `/proc/self/mountinfo` (proc(5)) names it.
+  func fileSystem() throws(Failure) -> String {
+    let device = Int(try Self.facts(of: path).st_dev)
+    let number = "\(device >> 8 & 0xFFF):\(device & 0xFF | device >> 12 & 0xFFF00)"
+    for line in ProcessFile.text("/proc/self/mountinfo").split(separator: "\n") {
+      let words = line.split(separator: " ")
+      guard words.count > 3, words[2] == number, let dash = words.firstIndex(of: "-") else {
+        continue
+      }
+      return String(words[dash...].dropFirst().first ?? "")
+    }
+    return number
   }
 
   /// The bytes that `file` takes on its file system.

@@ -18,6 +18,14 @@ enum Workload: String, CaseIterable, ExpressibleByArgument {
   case zeros
   /// 2 GiB in pieces of 1 MiB, over a raw base with as many holes.
   case raw
+  /// Ten layers of 100 MiB each, their clusters in turn, into the base below them.
+  case chain
+  /// 2 GiB in a layer between a base and an empty overlay that is in use: by the daemons' monitors.
+  case intermediate
+  /// The check of an image with a million clusters.
+  case check
+  /// The start of a daemon until it has answered `query-version`, and its end.
+  case start
 
   /// With more, there would be nothing left of the smallest workload.
   static let largestScale = 1024

@@ -4,12 +4,26 @@
 struct WorkloadPlan {
   /// The clusters of the images, in bytes.
   static let clusterSize = 64 << 10
+  /// The most layers over a base.
+  static let mostLayers = 10
   /// The bytes of a guest that one L2 table of such clusters describes.
   private static let tableReach = clusterSize / 8 * clusterSize
 
   let workload: Workload
   /// What a guest sees, in bytes.
   let virtualSize: Int
+  /// The images, each over the one before; none where a workload needs none.
+  var files: [WorkDirectory.File] {
+    switch workload {
+    case .start: []
+    case .check: [.base]
+    case .chain: [.base] + (1..<Self.mostLayers).map { .layer($0) } + [.overlay]
+    case .intermediate: [.base, .layer(1), .overlay]
+    case .contiguous, .random, .scattered, .zlib, .zstd, .zeros, .raw: [.base, .overlay]
+    }
+  }
+  /// Whether the images are changed by a run, and the base shows then what the overlay showed.
+  var commits: Bool { files.count > 1 }
   /// The format of the base.
   var baseFormat: String { workload == .raw ? "raw" : "qcow2" }
   /// By what the overlay's clusters are compressed; nil where they are written as they are.
@@ -25,7 +39,7 @@ struct WorkloadPlan {
   init(_ workload: Workload, scale: Int) {
     self.workload = workload
     switch workload {
-    case .contiguous, .zeros:
+    case .contiguous, .zeros, .intermediate:
       writeLength = 2 << 20
       offsets = (0..<1024 / scale).map { $0 * (2 << 20) }
       virtualSize = offsets.count * writeLength
@@ -37,6 +51,16 @@ struct WorkloadPlan {
       writeLength = 1 << 20
       offsets = (0..<2048 / scale).map { $0 * (2 << 20) }
       virtualSize = offsets.count * 2 * writeLength
+    case .chain:
+      writeLength = Self.clusterSize
+      offsets = (0..<max(Self.mostLayers, 16_000 / scale)).map { $0 * Self.clusterSize }
+      virtualSize = offsets.count * writeLength
+    case .check:
+      writeLength = Self.clusterSize
+      offsets = []
+      virtualSize = (1 << 20) / scale * Self.clusterSize
+    case .start:
+      (writeLength, offsets, virtualSize) = (0, [], 0)
     case .random:
       writeLength = Self.clusterSize
       virtualSize = 64 << 30
@@ -64,25 +88,35 @@ struct WorkloadPlan {
   /// The least that the overlay takes.
   var leastOverlayBytes: Int {
     switch workload {
-    case .zeros: 0
+    case .zeros, .intermediate, .check, .start: 0
+    case .chain: dataBytes / Self.mostLayers
     // Compressed to a tenth it would be no text.
     case .zlib, .zstd: dataBytes / 10
     case .contiguous, .random, .scattered, .raw: dataBytes
     }
   }
 
-  /// The writes to the overlay as commands of `qemu-io`; no two neighbours hold the same byte.
-  var commands: String {
-    workload == .zeros ? lines { (_, range) in "write -q -z -u \(range)" } : data
+  /// The writes to `file` as commands of `qemu-io`, a line each; no two neighbours hold the same
+  /// byte.
+  func commands(for file: WorkDirectory.File) -> [String] {
+    switch (workload, file) {
+    case (.zeros, .overlay): writes { _ in "-z -u" }
+    case (.zeros, .base), (.intermediate, .layer(1)): writes(of: pattern)
+    case (.intermediate, _), (_, .base): []
+    case (.chain, _):
+      writes { index in
+        index % Self.mostLayers == (files.firstIndex(of: file) ?? 1) - 1 ? pattern(index) : nil
+      }
+    default: writes(of: pattern)
+    }
   }
 
-  /// The writes to the base, where it holds something.
-  var baseCommands: String { workload == .zeros ? data : "" }
+  private func pattern(_ index: Int) -> String { "-P \(index % 255 + 1)" }
 
-  private var data: String { lines { (index, range) in "write -q -P \(index % 255 + 1) \(range)" } }
-
-  private func lines(_ command: (_ index: Int, _ range: String) -> String) -> String {
-    offsets.enumerated().map { command($0, "\($1) \(writeLength)") + "\n" }.joined()
+  private func writes(of what: (_ index: Int) -> String?) -> [String] {
+    offsets.enumerated().compactMap { (index, offset) in
+      what(index).map { "write -q \($0) \(offset) \(writeLength)\n" }
+    }
   }
 
   private static func scatter(_ count: Int, of length: Int, in size: Int) -> [Int] {

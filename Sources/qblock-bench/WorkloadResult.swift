@@ -3,11 +3,14 @@
 /// Isolation: value.
 struct WorkloadResult {
   let plan: WorkloadPlan
+  /// The kind of file system that the images were on.
+  let fileSystem: String
   private let pairs: [[Contender: Sample]]
 
   /// The figures of `pairs`, each with a sample of every contender.
-  init(_ plan: WorkloadPlan, _ pairs: [[Contender: Sample]]) {
+  init(_ plan: WorkloadPlan, _ pairs: [[Contender: Sample]], on fileSystem: String) {
     self.plan = plan
+    self.fileSystem = fileSystem
     self.pairs = pairs
   }
 
@@ -29,14 +32,37 @@ struct WorkloadResult {
     samples(contender).map(\.usage.peakBytes).max() ?? 0
   }
 
+  /// Calls that read or write, for each MiB of the workload's data; nil where it has none.
+  func callsPerMebibyte(_ contender: Contender) -> Double? {
+    guard plan.dataBytes > 0 else { return nil }
+    let calls = Spread(samples(contender).map { Double($0.usage.io.calls) }).median
+    return calls / (Double(plan.dataBytes) / 1_048_576)
+  }
+
+  /// The median of the bytes that it read, and of those that it wrote.
+  func bytes(_ contender: Contender) -> (read: Int, written: Int) {
+    let counts = samples(contender).map(\.usage.io)
+    return (
+      Int(Spread(counts.map { Double($0.bytesRead) }).median),
+      Int(Spread(counts.map { Double($0.bytesWritten) }).median)
+    )
+  }
+
   /// The most that the base took on its file system afterwards.
   func baseBytes(_ contender: Contender) -> Int {
     samples(contender).map(\.baseBytes).max() ?? 0
   }
 
-  /// How many times longer than ours qemu-img took, pair by pair.
-  var ratio: Spread {
-    Spread(zip(samples(.qemu), samples(.ours)).map { $0.usage.seconds / $1.usage.seconds })
+  /// How many times longer than ours QEMU's program took, pair by pair.
+  var ratio: Spread { quotient(.qemu, .ours) }
+
+  /// How many times longer than the yardstick we took, pair by pair; nil where there is none.
+  var besideCopy: Spread? {
+    plan.contenders.contains(.copy) ? quotient(.ours, .copy) : nil
+  }
+
+  private func quotient(_ one: Contender, _ other: Contender) -> Spread {
+    Spread(zip(samples(one), samples(other)).map { $0.usage.seconds / $1.usage.seconds })
   }
 
   private func samples(_ contender: Contender) -> [Sample] { pairs.compactMap { $0[contender] } }

@@ -1,0 +1,77 @@
+import Glibc
+import QMPClient
+
+/// `BENCHMARKS.md` and its chart: what one run of this program has seen.
+///
+/// Isolation: value.
+struct BenchmarkDocument {
+  private let results: [WorkloadResult]
+  private let scale: Int
+
+  /// Of these results; of a quick look at a part of the data, if `scale` is more than 1.
+  init(_ results: [WorkloadResult], scale: Int) {
+    self.results = results
+    self.scale = scale
+  }
+
+  /// Writes both files into the directory `path`.
+  func write(to path: String) throws(Failure) {
+    try Self.save(text, as: "\(path)/BENCHMARKS.md")
+    try Self.save(BarChart(bars).svg, as: "\(path)/BENCHMARKS.svg")
+  }
+
+  private static func save(_ text: String, as path: String) throws(Failure) {
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    defer { close(descriptor) }
+    guard descriptor >= 0, StandardStream.write(text, to: descriptor) else {
+      throw .sentence("Could not write \(path): \(unsafe String(cString: strerror(errno)))")
+    }
+  }
+
+  private var bars: [BarChart.Bar] {
+    results.map { result in
+      BarChart.Bar(
+        label: "\(result.plan.workload.rawValue), \(result.fileSystem)", value: result.ratio)
+    }
+  }
+
+  private var text: String {
+    var text = """
+      # Benchmarks
+
+      Written by `scripts/bench`: QEMU's program and ours in turn, whole commands from the start of \
+      the first process to the end of the last, a private daemon of ours included. The ratio is \
+      QEMU's time by ours, pair by pair: above 1 ours is faster. Times of one machine mean nothing \
+      on another.
+
+      ![Ratios](BENCHMARKS.svg)
+
+      | workload | file system | pairs | QEMU s | ours s | ratio (min, median, max) | ours ÷ cp \
+      | CPU s | peak RSS | written | calls/MiB |
+      |---|---|---|---|---|---|---|---|---|---|---|
+
+      """
+    for result in results { text += row(result) }
+    if scale > 1 { text += "\nA quick look: the data were divided by \(scale).\n" }
+    return text
+  }
+
+  private func row(_ result: WorkloadResult) -> String {
+    let both = [Contender.qemu, .ours]
+    let seconds = both.map { number(result.seconds($0).median) }
+    let cells = [
+      result.plan.workload.rawValue, result.fileSystem, "\(result.pairCount)",
+      seconds[0], seconds[1],
+      "\(number(result.ratio.minimum)), **\(number(result.ratio.median))**, "
+        + number(result.ratio.maximum),
+      result.besideCopy.map { number($0.median) } ?? "",
+      both.map { number(result.cpuSeconds($0).median) }.joined(separator: " : "),
+      both.map { ByteCount.text(result.peakBytes($0)) }.joined(separator: " : "),
+      both.map { ByteCount.text(result.bytes($0).written) }.joined(separator: " : "),
+      both.compactMap { result.callsPerMebibyte($0).map(number) }.joined(separator: " : "),
+    ]
+    return "| " + cells.joined(separator: " | ") + " |\n"
+  }
+
+  private func number(_ value: Double) -> String { ByteCount.fixed(value, places: 2) }
+}

@@ -1,0 +1,85 @@
+import Glibc
+import JSONValue
+import QMP
+import QMPClient
+
+/// The start of a daemon, commands on its monitor until a job is over, and its end.
+///
+/// Isolation: the main thread.
+struct MonitorErrand {
+  private let daemon: [String]
+  private let socket: String
+  private let requests: [(command: String, arguments: JSONObject)]
+  /// The event after which the daemon may end; nil: after the answers.
+  private let last: String?
+
+  /// What `contender` does for `plan` with the files of `directory`.
+  init(of plan: WorkloadPlan, for contender: Contender, in directory: WorkDirectory) {
+    socket = directory.path(of: .socket)
+    let ours = contender == .ours
+    let monitor = ["--chardev", "socket,id=c,path=\(socket),server=on,wait=off", "--monitor", "c"]
+    var words =
+      ours
+      ? ["qblockd", "--log-level", "warning", "--socket", socket]
+      : ["qemu-storage-daemon"] + monitor
+    guard plan.workload == .intermediate else {
+      (daemon, last) = (words, nil)
+      requests = [("query-version", [:])]
+      return
+    }
+    var chain: JSONValue = .null
+    for file in plan.files {
+      let source: JSONValue = ["driver": "file", "filename": .string(directory.path(of: file))]
+      chain = [
+        "driver": "qcow2", "node-name": .string(name(of: file)), "file": source,
+        "backing": chain,
+      ]
+    }
+    words += ["--blockdev", "\(chain)"]
+    (daemon, last) = (words, "BLOCK_JOB_COMPLETED")
+    requests = [
+      (
+        "block-commit",
+        [
+          "job-id": "j", "device": "overlay", "top-node": "layer1", "base-node": "base",
+          "backing-file": .string(WorkDirectory.File.base.name),
+        ]
+      )
+    ]
+  }
+
+  /// Does all of it, and tells what the daemon took.
+  func run() throws(Failure) -> ChildProcess.Usage {
+    let process = try ChildProcess.start(daemon)
+    defer { unsafe unlink(socket) }
+    do throws(QMPClientError) {
+      let client = try connect()
+      for request in requests { try client.execute(request.command, request.arguments) }
+      while let last, try client.nextEvent()?.name != last {}
+      try client.execute("quit")
+    } catch {
+      process.stop()
+      throw .sentence("\(daemon[0]): \(error)")
+    }
+    return try process.end()
+  }
+
+  /// A session with the daemon, as soon as it listens.
+  private func connect() throws(QMPClientError) -> QMPClient {
+    let clock = ContinuousClock()
+    let deadline = clock.now + .seconds(10)
+    while true {
+      do throws(QMPClientError) {
+        return try QMPClient(connectingTo: socket)
+      } catch {
+        if clock.now > deadline { throw error }
+        usleep(500)
+      }
+    }
+  }
+}
+
+/// The name of the node of `file`.
+private func name(of file: WorkDirectory.File) -> String {
+  String(file.name.prefix { $0 != "." })
+}
