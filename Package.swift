@@ -40,6 +40,7 @@ let package = Package(
     .executable(name: "qblock-bench", targets: ["qblock-bench"]),
     // Loaded into programs under test, and linked into none.
     .library(name: "TraceRecorder", type: .dynamic, targets: ["TraceRecorder"]),
+    .library(name: "AllocationCounter", type: .dynamic, targets: ["AllocationCounter"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -115,6 +116,7 @@ let package = Package(
       path: "Tests/CrashSimulation", swiftSettings: base),
     .target(
       name: "TraceRecorder", path: "Tests/TraceRecorder", cSettings: [.define("_GNU_SOURCE")]),
+    .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
     .executableTarget(
       name: "qblock-crash", dependencies: ["CrashSimulation", "TestSupport", "ImageFormats"],
       path: "Tests/CrashReport", swiftSettings: base),

@@ -1,0 +1,106 @@
+import Foundation
+import QMP
+import QMPClient
+import TestSupport
+import Testing
+
+/// What a commit costs beside its bytes, counted at the whole daemon: calls that move bytes, by the
+/// kernel (proc(5), `/proc/[pid]/io`), and requests for memory, by a library in it. The counts of
+/// two commits are subtracted, so that only what grows with the data is left.
+@Suite("what a MiB of a commit costs")
+struct CopyCostTests {
+  /// What the overlay holds in each of its MiB.
+  enum Contents: String, CaseIterable, CustomTestStringConvertible {
+    case contiguous, everyOtherCluster, compressed
+
+    var testDescription: String { rawValue }
+
+    /// At most so many calls, and so many requests for memory, for a MiB.
+    var limits: (calls: Double, allocations: Double) {
+      switch self {
+      case .contiguous: (2, 40)
+      case .everyOtherCluster: (24, 400)
+      case .compressed: (40, 400)
+      }
+    }
+  }
+
+  @Test("calls and requests for memory stay below their limits", arguments: Contents.allCases)
+  func cost(data: Contents) throws {
+    let directory = try TemporaryDirectory()
+    let counter = directory.file("allocations")
+    let root = ["--image-root", directory.path]
+    let daemon = try DaemonProcess.start(
+      arguments: root,
+      launcher: [
+        "env", "LD_PRELOAD=\(DaemonProcess.program("libAllocationCounter.so"))",
+        "ALLOCATION_COUNTER_OUTPUT=\(counter)",
+      ])
+    let client = try daemon.client()
+    var costs: [Cost] = []
+    for mebibytes in [16, 16, 80] {
+      try make(data, mebibytes, in: directory)
+      try client.add("top", directory.file("top"))
+      let before = try Cost(of: daemon, counter)
+      let outcome = try client.commit("top")
+      costs.append(try Cost(of: daemon, counter) - before)
+      #expect(outcome.error == nil)
+      try client.remove("top")
+      #expect(
+        try QemuTools.img("compare", directory.file("top"), directory.file("whole")).status == 0)
+    }
+    // The first commit of a process pays for what is made once.
+    let calls = Double(costs[2].calls - costs[1].calls) / 64
+    let allocations = Double(costs[2].allocations - costs[1].allocations) / 64
+    #expect(calls <= data.limits.calls, "\(costs)")
+    #expect(allocations <= data.limits.allocations, "\(costs)")
+    #expect(daemon.stop() == 0)
+  }
+
+  /// `top` over `base`, and `whole` with what `top` shows.
+  private func make(_ data: Contents, _ mebibytes: Int, in directory: TemporaryDirectory) throws {
+    let (base, top, whole) = (
+      directory.file("base"), directory.file("top"), directory.file("whole")
+    )
+    try QemuTools.img("create", "-f", "qcow2", base, "128M")
+    try QemuTools.img("create", "-f", "qcow2", "-b", base, "-F", "qcow2", top)
+    switch data {
+    case .contiguous: try QemuTools.io(top, "write -P 5 0 \(mebibytes)M")
+    case .everyOtherCluster:
+      let writes = (0..<mebibytes * 8).map { "write -P 6 \($0 * 128)k 64k" }
+      _ = try QemuTools.run("qemu-io", ["-f", "qcow2", top] + writes.flatMap { ["-c", $0] })
+    case .compressed:
+      let writes = (0..<mebibytes * 16).map { "write -c -P \($0 % 250 + 1) \($0 * 64)k 64k" }
+      _ = try QemuTools.run("qemu-io", ["-f", "qcow2", top] + writes.flatMap { ["-c", $0] })
+    }
+    try QemuTools.img("convert", "-O", "qcow2", top, whole)
+  }
+}
+
+/// What a daemon has used until now.
+private struct Cost {
+  /// Calls that read, write or copy.
+  var calls: Int
+  /// Requests for memory.
+  var allocations: Int
+
+  init(of daemon: DaemonProcess, _ counter: String) throws {
+    let io = try String(contentsOfFile: "/proc/\(daemon.pid)/io", encoding: .utf8)
+    calls = io.split(separator: "\n").reduce(0) { sum, line in
+      let words = line.split(separator: " ")
+      return ["syscr:", "syscw:"].contains(words[0]) ? sum + (Int(words[1]) ?? 0) : sum
+    }
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: counter))
+    allocations = try #require(bytes.count == 8 ? bytes : nil).reversed().reduce(0) {
+      $0 << 8 | Int($1)
+    }
+  }
+
+  private init(calls: Int, allocations: Int) {
+    (self.calls, self.allocations) = (calls, allocations)
+  }
+
+  static func - (one: Cost, other: Cost) -> Cost {
+    Cost(calls: one.calls - other.calls, allocations: one.allocations - other.allocations)
+  }
+}
