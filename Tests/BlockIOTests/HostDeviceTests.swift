@@ -54,23 +54,3 @@ struct HostDeviceTests {
     #expect(try QemuTools.io(loop.path, format: "raw", "write 0 512").status == 0)
   }
 }
-
-/// A loop device over a temporary file, gone with this object.
-final class LoopDevice {
-  let path: String
-  private let directory: TemporaryDirectory
-
-  static var isAvailable: Bool {
-    getuid() == 0 && FileManager.default.fileExists(atPath: "/dev/loop-control")
-  }
-
-  init(size: Int) throws {
-    directory = try TemporaryDirectory()
-    try directory.write([UInt8](repeating: 0, count: size), to: "disk")
-    let made = try QemuTools.run("losetup", ["--find", "--show", directory.file("disk")])
-    try #require(made.status == 0)
-    path = made.output.trimmingCharacters(in: .whitespacesAndNewlines)
-  }
-
-  deinit { _ = try? QemuTools.run("losetup", ["--detach", path]) }
-}

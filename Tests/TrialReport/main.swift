@@ -62,7 +62,8 @@ func checks() throws -> [String] {
   try trial.runMutants(Int(numbers.first ?? 400), from: seed)
   say(
     "\(trial.images) damaged images, \(trial.compared) opened by both, \(trial.same) "
-      + "checks the same as QEMU's, \(trial.listed) otherwise for a listed reason")
+      + "checks the same as QEMU's, \(trial.listed) otherwise for a listed reason; "
+      + "\(trial.repairs) repairs by both, \(trial.sameRepairs) of them with the same numbers")
   return trial.complaints
 }
 

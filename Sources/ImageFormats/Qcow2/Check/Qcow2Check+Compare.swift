@@ -109,6 +109,7 @@ extension Qcow2Check {
     let sentence = "cluster \(cluster) refcount=\(stored) reference=\(counted)"
     if stored < counted {
       missing += 1
+      if stored == 0 { forgotten += 1 }
       result.note(\.corruptions, "ERROR \(sentence)")
     } else {
       result.note(\.leaks, "Leaked \(sentence)")

@@ -21,11 +21,10 @@ extension Qcow2Check {
     range.widened(to: geometry.clusterSize).overlaps(other.widened(to: geometry.clusterSize))
   }
 
-  /// Sets COPIED in the active tables where there is one reference, and clears it where there are
-  /// more, from L1 entry `index` on; the stored refcounts are the references by now. `writesL1` is
-  /// `isL1Sound`. Returns where to go on, nil at the end; counts in `changes`.
-  mutating func correctFlags(
-    from index: Int, writesL1: Bool, _ changes: inout EntryChanges
+  /// Repairs entries of the active tables from L1 entry `index` on. Returns where to go on, nil at
+  /// the end; counts in `changes`.
+  mutating func correctEntries(
+    _ repair: EntryRepair, from index: Int, _ changes: inout EntryChanges
   ) throws(BlockError) -> Int? {
     let count = min(header.l1Entries - index, TableWindow.entries)
     let words = try words(at: header.l1Offset + index * 8, count: count)
@@ -33,14 +32,16 @@ extension Qcow2Check {
     for (place, word) in words.enumerated() where word != 0 {
       if looked == Qcow2Check.tablesPerStep { return index + place }
       let entry = L1Entry(word: word)
-      if writesL1, !entry.isEmpty, try entry.isCopied != isOwned(entry.tableOffset) {
+      if case .flags(writesL1: true) = repair, !entry.isEmpty,
+        try entry.isCopied != isOwned(entry.tableOffset)
+      {
         try io.writeWords(
           [word ^ Qcow2Check.copied], .l1Table, at: header.l1Offset + (index + place) * 8)
         changes.flags += 1
       }
       guard isSoundTable(entry) else { continue }
       looked += 1
-      try correctEntries(ofTableAt: entry.tableOffset, &changes)
+      try correctEntries(repair, ofTableAt: entry.tableOffset, &changes)
     }
     return index + count < header.l1Entries ? index + count : nil
   }
@@ -78,7 +79,7 @@ extension Qcow2Check {
   }
 
   private mutating func correctEntries(
-    ofTableAt table: Int, _ changes: inout EntryChanges
+    _ repair: EntryRepair, ofTableAt table: Int, _ changes: inout EntryChanges
   ) throws(BlockError) {
     for part in stride(from: 0, to: geometry.clusterSize, by: geometry.sliceBytes) {
       var words = try words(at: table + part, count: geometry.sliceBytes / 8)
@@ -87,16 +88,16 @@ extension Qcow2Check {
         let entry = L2Entry(word: word)
         let offset = entry.clusterOffset
         if entry.isCompressed || offset == 0 { continue }
-        if geometry.offsetInCluster(offset) != 0 {
-          guard entry.isZero && header.version >= 3 else { continue }
-          // It reads zero with or without its cluster, which cannot be told.
+        let isAligned = geometry.offsetInCluster(offset) == 0
+        switch repair {
+        case .zeros:
+          guard !isAligned, entry.isZero, header.version >= 3 else { continue }
           words[index] = L2Entry.plainZero.word
           changes.zeroed += 1
-        } else if try entry.isCopied != isOwned(offset) {
+        case .flags:
+          guard isAligned, try entry.isCopied != isOwned(offset) else { continue }
           words[index] = word ^ Qcow2Check.copied
           changes.flags += 1
-        } else {
-          continue
         }
         isChanged = true
       }
@@ -105,12 +106,23 @@ extension Qcow2Check {
   }
 }
 
+/// What is to be repaired in entries of L1 and L2 tables.
+///
+/// Isolation: value.
+enum EntryRepair {
+  /// Entries for zeros lose a cluster that is not aligned: they read zero with it or without.
+  case zeros
+  /// COPIED is set where there is one reference, and cleared where there are more; the stored
+  /// refcounts are the references by now. `writesL1` is `isL1Sound`.
+  case flags(writesL1: Bool)
+}
+
 /// What the correction of entries has changed.
 ///
 /// Isolation: value.
 struct EntryChanges {
   /// COPIED flags.
   var flags = 0
-  /// Entries for zeros whose cluster was not aligned; they have none now.
+  /// Entries for zeros that have no cluster any more.
   var zeroed = 0
 }

@@ -147,6 +147,7 @@ extension Qcow2Check {
     if walk.next != 0, walk.next != offset { result.fragmentedClusters += weight.active }
     walk.next = offset + length
     guard geometry.offsetInCluster(offset) == 0 else {
+      if entry.isZero && header.version >= 3 { unalignedZeros += run.count }
       result.note(
         \.corruptions, times: times * run.count,
         "ERROR offset=\(String(offset, radix: 16)): "

@@ -5,27 +5,31 @@ extension Qcow2Check {
   /// Whether stored refcounts are below the references, or cannot be found.
   var hasWrongRefcounts: Bool { isStructureBroken || !badBlocks.isEmpty || missing > 0 }
 
-  /// Counts the stored refcounts of block `index` down to the references. Nothing refers to what
-  /// becomes free, so that a crash in between leaves some of the leaks. Tests: `CrashSmokeTests`
-  /// (repair of leaks).
-  mutating func lower(block index: Int) throws(BlockError) {
-    var leaks: [(cluster: Int, counted: UInt64)] = []
-    let (found, lacking) = (result, missing)
+  /// Whether refcounts cannot be corrected where they are. One of 0 for something in use is QEMU's
+  /// sign, too, that they are not those of this image.
+  var needsRebuild: Bool { isStructureBroken || !badBlocks.isEmpty || forgotten > 0 }
+
+  /// Counts the stored refcounts of block `index` down to the references, and with `raises` also up
+  /// to them. A crash in between leaves each as it was or right. Tests: `CrashSmokeTests` (repair
+  /// of leaks), `DeviceRepairTests`.
+  mutating func correct(block index: Int, raises: Bool) throws(BlockError) {
+    var wrong: [(cluster: Int, counted: UInt64)] = []
+    let found = (result, missing, forgotten)
     try compare(block: index) { (cluster, stored, counted) in
-      if stored > counted { leaks.append((cluster, counted)) }
+      if raises || stored > counted { wrong.append((cluster, counted)) }
     }
-    (result, missing) = (found, lacking)
-    guard !leaks.isEmpty, let offset = try block(index) else { return }
+    (result, missing, forgotten) = found
+    guard !wrong.isEmpty, let offset = try block(index) else { return }
     let refcounts = RefcountWords(geometry)
     let perSlice = geometry.sliceBytes / 8 * refcounts.perWord
     let first = index * geometry.refcountsPerBlock
-    var rest = leaks[...]
-    while let leak = rest.first {
-      let slice = (leak.cluster - first) / perSlice
+    var rest = wrong[...]
+    while let next = rest.first {
+      let slice = (next.cluster - first) / perSlice
       let place = offset + slice * geometry.sliceBytes
       var words = try words(at: place, count: geometry.sliceBytes / 8)
-      while let leak = rest.first, (leak.cluster - first) / perSlice == slice {
-        refcounts.set(&words, (leak.cluster - first) % perSlice, to: leak.counted)
+      while let next = rest.first, (next.cluster - first) / perSlice == slice {
+        refcounts.set(&words, (next.cluster - first) % perSlice, to: next.counted)
         rest.removeFirst()
       }
       try io.writeWords(words, .refcountBlock, at: place)
@@ -34,52 +38,74 @@ extension Qcow2Check {
 
   /// Plans refcounts anew. The old ones are not counted any more: once the header names the new
   /// ones, their clusters are free.
+  ///
+  /// - Throws: `noSpace` where a device has no room for both.
   mutating func planRebuild() throws(BlockError) -> RefcountRebuild {
-    if io.storage.traits.isDevice {
-      throw BlockError(
-        .unsupported, "Rebuilding the refcounts of an image on a device is not supported",
-        file: io.storage.name)
-    }
+    let old = try refcountClusters()
+    for cluster in old { counts.subtract(cluster) }
+    let used = counts.usedBlocks(geometry)
+    // They stay whole up to the switch, so the new ones lie elsewhere.
+    for cluster in old { _ = counts.add(cluster) }
+    let rebuild = try RefcountRebuild(
+      used, in: try refcountRoom(), counts, geometry, file: io.storage.name)
+    for cluster in old { counts.subtract(cluster) }
+    isRebuilt = true
+    return rebuild
+  }
+
+  /// The clusters of the refcount table and of its blocks that were counted as such.
+  private func refcountClusters() throws(BlockError) -> [Int] {
+    var list: [Int] = []
     for position in stride(from: 0, to: header.refcountTableBytes, by: Qcow2Check.readBytes) {
       let count = min(header.refcountTableBytes - position, Qcow2Check.readBytes) / 8
       for word in try words(at: header.refcountTableOffset + position, count: count) {
         let entry = RefcountTableEntry(word: word)
-        if isSound(entry) { counts.subtract(entry.blockOffset >> geometry.clusterBits) }
+        if isSound(entry) { list.append(entry.blockOffset >> geometry.clusterBits) }
       }
     }
     let table = ByteRange(at: header.refcountTableOffset, length: header.refcountTableBytes)
     if table.upper - fileBytes < geometry.clusterSize {
-      for cluster in geometry.cluster(at: table.lower).index..<geometry.clusters(for: table.upper) {
-        counts.subtract(cluster)
-      }
+      list += geometry.cluster(at: table.lower).index..<geometry.clusters(for: table.upper)
     }
-    isRebuilt = true
-    let start = max(counts.clusters, geometry.clusters(for: fileBytes))
-    return try RefcountRebuild(counts, geometry, start: start, file: io.storage.name)
+    return list
+  }
+
+  /// A file has room past its end, where nothing can be that somebody still looks for. A device
+  /// ends where it ends: behind the last cluster that has references or a refcount, then in gaps.
+  private func refcountRoom() throws(BlockError) -> RefcountRoom {
+    guard io.storage.traits.isDevice else {
+      let start = max(counts.clusters, geometry.clusters(for: fileBytes))
+      return RefcountRoom(tail: start..<Int.max >> geometry.clusterBits, gaps: 0..<0)
+    }
+    let end = try io.storage.size() >> geometry.clusterBits
+    var last = highestCluster
+    counts.forEachCounted { (cluster, _) in last = max(last, cluster) }
+    let start = min(last + 1, end)
+    return RefcountRoom(tail: start..<end, gaps: 0..<start)
   }
 
   /// Writes the block at `position` of new refcounts.
   func write(_ rebuild: RefcountRebuild, block position: Int) throws(BlockError) {
-    let cluster = rebuild.start + rebuild.tableClusters + position
     try io.writeWords(
-      rebuild.block(at: position, counts, geometry), .refcountBlock,
-      at: cluster << geometry.clusterBits)
+      rebuild.blockWords(at: position, counts, geometry), .refcountBlock,
+      at: rebuild.places[position] << geometry.clusterBits)
   }
 
   /// Writes the table of new refcounts, whose blocks stand, and has the header name it.
   ///
-  /// Crash: up to `newRefcountTableBeforeHeader` the old refcounts, with the new ones past what
-  /// they count; up to `headerBeforeOldRefcountTableFree` these or the new ones; after it the new
+  /// Crash: up to `newRefcountTableBeforeHeader` the old refcounts, with the new ones where nobody
+  /// looks; up to `headerBeforeOldRefcountTableFree` these or the new ones; after it the new
   /// ones.
-  /// Tests: `CrashSmokeTests` (repair of all; each flush left out), `CheckRepairTests`.
+  /// Tests: `CrashSmokeTests` (repair of all; each flush left out), `DeviceRepairTests` (in a
+  /// device's gaps), `CheckRepairTests`.
   func switchRefcounts(to rebuild: RefcountRebuild) throws(BlockError) {
-    let offset = rebuild.start << geometry.clusterBits
-    try io.writeWords(rebuild.table(geometry), .refcountTable, at: offset)
+    let offset = rebuild.table.lowerBound << geometry.clusterBits
+    try io.writeWords(rebuild.tableWords(geometry), .refcountTable, at: offset)
     try io.flush(.newRefcountTableBeforeHeader)
     var field = [UInt8](repeating: 0, count: 12)
     field.withMutableBytes {
       $0.setBigEndian(UInt64(offset), at: 0)
-      $0.setBigEndian(UInt32(rebuild.tableClusters), at: 8)
+      $0.setBigEndian(UInt32(rebuild.table.count), at: 8)
     }
     try io.write(field, .header, at: 48)
     try io.flush(.headerBeforeOldRefcountTableFree)

@@ -44,8 +44,11 @@ struct Qcow2Check: ~Copyable {
   var isStructureBroken = false
   /// Whether the stored refcounts are those of a rebuild.
   var isRebuilt = false
-  /// Clusters whose stored refcount is below the references.
+  /// Entries for zeros whose cluster is not aligned, which need none.
+  var unalignedZeros = 0
+  /// Clusters whose stored refcount is below the references, and those of them where it is 0.
   var missing = 0
+  var forgotten = 0
   /// Whether a cluster has more references than a refcount can hold.
   var hasExcess = false
   /// The highest cluster that has references, or a refcount.

@@ -152,4 +152,33 @@ struct ReferenceCounts: ~Copyable {
       }
     }
   }
+
+  /// The refcount blocks that count any of these, by index, in order.
+  func usedBlocks(_ geometry: ClusterGeometry) -> [Int] {
+    var list: [Int] = []
+    forEachCounted { (cluster, _) in
+      let index = cluster / geometry.refcountsPerBlock
+      if list.last != index { list.append(index) }
+    }
+    return list
+  }
+
+  /// Calls `body` with each run in `range` to which nothing refers, in order, until it returns
+  /// false.
+  func forEachFreeRun(in range: Range<Int>, _ body: (Range<Int>) -> Bool) {
+    var start = range.lowerBound
+    var cluster = start
+    while cluster < range.upperBound {
+      guard let page = page(of: cluster) else {
+        cluster += ReferenceCounts.pageClusters - cluster % ReferenceCounts.pageClusters
+        continue
+      }
+      if page.count(cluster % ReferenceCounts.pageClusters) > 0 {
+        if start < cluster, !body(start..<cluster) { return }
+        start = cluster + 1
+      }
+      cluster += 1
+    }
+    if start < range.upperBound { _ = body(start..<range.upperBound) }
+  }
 }

@@ -4,16 +4,20 @@ import BlockIO
 /// A check, the repair of what it found, and a second check that tells what is left.
 ///
 /// What a crash leaves after each step:
-/// 1. Refcounts that are only too high are counted down where they are: fewer leaks. Others are
-///    built anew past the file's end, flushed, and switched to by one write of header bytes 48 to
-///    59, inside one sector, flushed: the old refcounts, or the right ones.
-/// 2. COPIED flags follow: some of them are right already. The faults that are left are found again
+/// 1. Entries for zeros lose a cluster that is not aligned. They need no flush: they read zero with
+///    it or without, whatever becomes of its refcount. Then all is checked afresh.
+/// 2. Refcounts that are too high, or too low and not 0, are corrected where they are: each is as
+///    it was, or right. Where something in use has none, or blocks are broken, all are built anew
+///    past the file's end, on a device in clusters that nothing refers to, flushed, and switched to
+///    by one write of header bytes 48 to 59, inside one sector, flushed: the old refcounts, or the
+///    right ones.
+/// 3. COPIED flags follow: some of them are right already. The faults that are left are found again
 ///    by the next check.
-/// 3. The dirty and corrupt bits are cleared last, when all before is durable
+/// 4. The dirty and corrupt bits are cleared last, when all before is durable
 ///    (`repairBeforeClean`); before `clean` they are there or not, and the image is sound either
 ///    way.
 ///
-/// Tests: `CrashSmokeTests` (repair: leaks, all, at open), `CheckRepairTests`.
+/// Tests: `CrashSmokeTests` (repair: leaks, all, at open), `DeviceRepairTests`, `CheckRepairTests`.
 ///
 /// Isolation: value of one owner.
 struct RepairRun: ~Copyable {
@@ -21,18 +25,19 @@ struct RepairRun: ~Copyable {
   private let repair: CheckRepair
   private var run: CheckRun
   private var phase = Phase.check
-  /// What the first check found.
+  /// What the check found whose faults are repaired, and the first sentences of all.
   private var found = CheckResult()
+  private var findings: [String] = []
   private var foundWrongFlags = 0
   private var changes = EntryChanges()
-  /// Entries that were zeroed before the check that runs now: their clusters are leaks.
-  private var zeroed = 0
+  private var hasZeroed = false
   private var writesL1 = false
 
   private enum Phase {
     case check
     case plan
-    case lower(block: Int)
+    case zeros(entry: Int)
+    case correct(block: Int)
     case rebuild(RefcountRebuild, block: Int)
     case flags(entry: Int)
     case checkAgain
@@ -48,9 +53,9 @@ struct RepairRun: ~Copyable {
   var progress: (done: Int, total: Int) {
     let check = run.progress
     switch phase {
-    case .check: return (check.done, 2 * check.total)
+    case .check, .zeros: return (check.done, 2 * check.total)
     case .checkAgain: return (check.total + check.done, 2 * check.total)
-    case .plan, .lower, .rebuild, .flags: return (check.done, 2 * check.done)
+    case .plan, .correct, .rebuild, .flags: return (check.done, 2 * check.done)
     case .done: return (2 * check.done, 2 * check.done)
     }
   }
@@ -61,9 +66,9 @@ struct RepairRun: ~Copyable {
     guard case .done = phase, repair != .none else { return result }
     let wrong = found.corruptions - foundWrongFlags
     let stillWrong = result.corruptions - run.check.wrongFlags
-    result.corruptionsFixed = max(0, wrong - stillWrong) + changes.flags
+    result.corruptionsFixed = max(0, wrong - stillWrong) + changes.flags + changes.zeroed
     result.leaksFixed = max(0, found.leaks - result.leaks)
-    result.findings = found.findings
+    result.findings = findings
     return result
   }
 
@@ -80,13 +85,25 @@ struct RepairRun: ~Copyable {
       guard try run.step() else { return .check }
       return repair == .none ? .done : .plan
     case .plan:
+      if !hasZeroed { findings = run.check.result.findings }
+      if repair == .all, !hasZeroed, run.check.unalignedZeros > 0 {
+        hasZeroed = true
+        try run.check.prepareRepair()
+        return .zeros(entry: 0)
+      }
       found = run.check.result
       foundWrongFlags = run.check.wrongFlags
       return try plan()
-    case .lower(let block):
+    case .zeros(let entry):
+      if let next = try run.check.correctEntries(.zeros, from: entry, &changes) {
+        return .zeros(entry: next)
+      }
+      run = try CheckRun(io)
+      return .check
+    case .correct(let block):
       if block < run.check.blocks {
-        try run.check.lower(block: block)
-        return .lower(block: block + 1)
+        try run.check.correct(block: block, raises: raises)
+        return .correct(block: block + 1)
       }
       try io.flush(.repairedRefcountsBeforeFlags)
       return try afterRefcounts()
@@ -98,24 +115,24 @@ struct RepairRun: ~Copyable {
       try run.check.switchRefcounts(to: rebuild)
       return try afterRefcounts()
     case .flags(let entry):
-      if let next = try run.check.correctFlags(
-        from: entry, writesL1: writesL1, &changes)
-      {
+      let flags = EntryRepair.flags(writesL1: writesL1)
+      if let next = try run.check.correctEntries(flags, from: entry, &changes) {
         return .flags(entry: next)
       }
       try io.flush(.repairBeforeClean)
       return try checkAgain()
     case .checkAgain:
       guard try run.step() else { return .checkAgain }
-      if changes.zeroed > zeroed {
-        zeroed = changes.zeroed
-        return try plan()
-      }
       try markClean()
       return .done
     case .done:
       return .done
     }
+  }
+
+  /// Whether refcounts that are too low are counted up where they are.
+  private var raises: Bool {
+    repair == .all && run.check.missing > 0 && run.check.forgotten == 0 && !run.check.hasExcess
   }
 
   /// Decides how the refcounts become right.
@@ -124,16 +141,17 @@ struct RepairRun: ~Copyable {
     // What a snapshot holds whose entry cannot be read looks leaked, and must not be freed.
     let isKnown = !run.check.hasUnknownReferences
     let rebuilds =
-      repair == .all && isKnown && run.check.hasWrongRefcounts && !run.check.hasExcess
-    let lowers =
-      now.leaks > 0 && isKnown && !run.check.isStructureBroken && run.check.badBlocks.isEmpty
-    guard rebuilds || lowers || now.corruptions > 0 else {
+      repair == .all && isKnown && run.check.needsRebuild && !run.check.hasExcess
+    let corrects =
+      isKnown && !run.check.isStructureBroken && run.check.badBlocks.isEmpty
+      && (now.leaks > 0 || raises)
+    guard rebuilds || corrects || now.corruptions > 0 else {
       try markClean()
       return .done
     }
     try run.check.prepareRepair()
     if rebuilds { return .rebuild(try run.check.planRebuild(), block: 0) }
-    return lowers ? .lower(block: 0) : try afterRefcounts()
+    return corrects ? .correct(block: 0) : try afterRefcounts()
   }
 
   /// Flags follow refcounts: where those are not right, they stay.
