@@ -4,6 +4,12 @@ package enum Limits {
   package static let l1TableBytes = 32 << 20
   /// Refcount table: 8 MiB, as QEMU.
   package static let refcountTableBytes = 8 << 20
+  /// L2 tables that are read once more because a second L1 entry names them, in bytes: so many that
+  /// a damaged image can be saved, and so few that nobody is kept busy. A sound image has none.
+  package static let sharedTableBytes = 64 << 20
+  /// L2 tables that are looked through before the first cluster of an image is taken, in bytes:
+  /// those of 32 GiB of data in clusters of 64 KiB, which takes a few milliseconds.
+  package static let vettedTableBytes = 4 << 20
   /// Internal snapshots, as QEMU.
   package static let snapshots = 65_536
   /// Snapshot table: 64 MiB, as QEMU.

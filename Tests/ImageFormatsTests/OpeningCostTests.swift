@@ -11,10 +11,10 @@ struct OpeningCostTests {
   /// One read of a look through a table.
   private static let window = 64 << 10
 
-  /// An image with 512-byte clusters whose L1 table of 8 MiB is full.
-  private func fullImage() throws -> MemoryStorage {
+  /// An image with 512-byte clusters whose L1 table, of 8 MiB unless told otherwise, is full.
+  static func fullImage(entries: Int = entries) throws -> MemoryStorage {
     let storage = MemoryStorage(name: "image")
-    var options = Qcow2CreateOptions(size: OpeningCostTests.entries * 32_768)
+    var options = Qcow2CreateOptions(size: entries * 32_768)
     options.clusterSize = 512
     try Qcow2Create.create(options, on: storage)
     let header = try Qcow2Header(
@@ -34,7 +34,7 @@ struct OpeningCostTests {
 
   @Test("a full L1 table is not read to show what an image is, and once to write to it")
   func fullTable() throws {
-    let storage = FaultyStorage(try fullImage())
+    let storage = FaultyStorage(try Self.fullImage())
     let reader = try Qcow2Image.open(on: storage, readOnly: true)
     _ = try reader.info()
     #expect(storage.count(.read) <= 2)

@@ -64,6 +64,57 @@ struct VettingTests {
       try storage.bytes().isSame(as: image.bytes, in: ByteRange(at: place, length: 4096)))
   }
 
+  @Test("data whose refcount is 0 is found in every table before a cluster is taken")
+  func anyTable() throws {
+    // One table for each 2 MiB.
+    var image = try HostileImage(size: 8 << 20)
+    let free = dataCluster(image, 0)
+    image.put64(0, at: image.l2Entry(0))
+    let table = image.append([UInt8](repeating: 0, count: 4096))
+    image.put64(Self.copied | UInt64(table), at: image.l1Offset + 24)
+    image.put64(Self.copied | UInt64(free), at: table + 80)
+    image.put(UInt16(0), at: image.refcountBlockOffset + 2 * (free / 4096))
+    let storage = try image.storage()
+    let test = try ImageUnderTest(
+      on: storage, through: storage, model: [UInt8](repeating: 0, count: 8 << 20), backing: nil)
+    let error = #expect(throws: BlockError.self) { try test.write([1], at: 3 << 20) }
+    #expect(error?.code == .corrupt)
+    #expect(error?.message.contains("guest offset \(6 << 20 + 40_960)") == true)
+    image.put64(2, at: 72)
+    #expect(try storage.bytes().isSame(as: image.bytes))
+  }
+
+  @Test("where there are too many tables, all that are to name a new cluster are looked through")
+  func spanningTables() throws {
+    let storage = try OpeningCostTests.fullImage(entries: 20_000)
+    let header = try Qcow2Header(
+      decoding: storage.start(512), fileSize: storage.size(), file: "image")
+    // Two clusters, the last of one table and the first of the next.
+    let range = ByteRange(at: 32_768 - 512, length: 1024)
+    let other = try OpeningCostTests.fullImage(entries: 20_000)
+    let place = try write(range, to: Qcow2Image.open(on: other, readOnly: false))
+    let entry = try #require(place)
+    let second = try storage.start(header.l1Offset + 16).dropFirst(header.l1Offset + 9)
+    let table = second.reduce(0) { $0 << 8 | Int($1) }
+    var named = [UInt8](repeating: 0, count: 8)
+    named.withMutableBytes { $0.setBigEndian(Self.copied | UInt64(entry), at: 0) }
+    try storage.poke(named, at: table + 40)
+    let image = try Qcow2Image.open(on: storage, readOnly: false)
+    let error = #expect(throws: BlockError.self) { _ = try write(range, to: image) }
+    #expect(error?.message.contains("counts as free") == true)
+  }
+
+  /// Writes to `range`. Returns where its first byte lies then.
+  private func write(_ range: ByteRange, to image: Qcow2Image) throws -> Int? {
+    try [UInt8](repeating: 7, count: range.length).withBytes { (bytes) throws(BlockError) in
+      try image.write(bytes, at: range.lower, over: nil)
+    }
+    guard case .data(let host) = try image.mappings(in: range, limit: 1).first?.content else {
+      return nil
+    }
+    return host
+  }
+
   @Test("an L1 entry that is COPIED without a table is refused, not read as nothing")
   func copiedNothing() throws {
     var image = try HostileImage()

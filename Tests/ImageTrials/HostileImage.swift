@@ -123,6 +123,15 @@ extension HostileImage {
     return offset
   }
 
+  /// Lets all L1 entries name the table of the first.
+  package mutating func nameFirstTableEverywhere() {
+    let table = word(at: l1Offset)
+    let (start, count) = (l1Offset, field(at: 36))
+    bytes.withMutableBytes { bytes in
+      for index in 0..<count { bytes.setBigEndian(table, at: start + index * 8) }
+    }
+  }
+
   /// Makes guest cluster `index` a compressed one of these bytes, which a guest sees as `content`.
   package mutating func compress(
     _ index: Int, as packed: [UInt8], of content: [UInt8]? = nil

@@ -150,9 +150,12 @@ private struct HostileMemoryRun {
 }
 
 extension Qcow2Image {
-  /// All that a guest sees, unless that is too much.
+  /// All that a guest sees; where that is too much, its beginning is looked at, and not returned.
   fileprivate func view(over under: BytesView?) throws(BlockError) -> [UInt8]? {
-    guard virtualSize <= 64 << 20 else { return nil }
+    guard virtualSize <= 64 << 20 else {
+      _ = try view(ByteRange(at: 0, length: 1 << 20), over: under)
+      return nil
+    }
     return try view(ByteRange(at: 0, length: virtualSize), over: under)
   }
 }

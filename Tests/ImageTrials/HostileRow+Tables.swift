@@ -22,6 +22,13 @@ extension HostileRow {
     l1Overlap("refcount table") { $0.refcountTableOffset },
     // It is neither all zeros nor a table: its first word is a refcount.
     l1Overlap("refcount block", reads: .refused(["L2 entry"])) { $0.refcountBlockOffset },
+    HostileRow(
+      62, "half a million L1 entries that name one L2 table",
+      HostileOutcome(
+        map: manyNames, read: manyNames, write: .refused(["L2 table"]),
+        overwrite: .refused(["L2 table"]), fill: .refused(["L2 table"]),
+        commit: .refused(["L2 table"]), check: [2]),
+      Shape(clusterSize: 65_536, size: 1 << 48), files: { $0.image.nameFirstTableEverywhere() }),
     HostileRow(63, "an L1 entry past the end of the file", .touched(["L1 entry 0"])) {
       $0.put64(copied | 1 << 40, at: $0.l1Offset)
     },
@@ -32,6 +39,8 @@ extension HostileRow {
       $0.bytes.removeLast($0.bytes.count - $0.l2Offset - 100)
     },
   ]
+
+  private static let manyNames = HostileOutcome.Request.refused(["L2 tables that others name too"])
 
   /// An L1 entry that names other metadata: known when the image is opened, so it can only be read,
   /// and not even that where the entry is met.
@@ -141,6 +150,21 @@ extension HostileRow {
         write: .marks(["refcount is 0"]), overwrite: .marks(["refcount is 0"]),
         fill: .marks(["counts as free"]), check: [2])
     ) { $0.dataOffset(0) },
+    HostileRow(
+      78, "the refcount of a data cluster is 0 that an entry far from all others names",
+      HostileOutcome(
+        fill: .marks(["counts as free"]), empty: .marks(["refcount is 0"]), check: [2]),
+      Shape(clusterSize: 8192, size: 6 << 20)
+    ) {
+      // Entries of the same table, but not in the same 4 KiB of it.
+      let entry = $0.word(at: $0.l2Entry(5))
+      $0.put64(0, at: $0.l2Entry(5))
+      $0.put64(entry, at: $0.l2Entry(600))
+      $0.owned[600] = $0.owned.removeValue(forKey: 5)
+      for offset in stride(from: 0, to: $0.bytes.count, by: 8192) {
+        $0.put(UInt16(offset == $0.dataOffset(600) ? 0 : 1), at: $0.refcount(at: offset))
+      }
+    },
     HostileRow(
       78, "a compressed cluster's refcount is 0",
       HostileOutcome(

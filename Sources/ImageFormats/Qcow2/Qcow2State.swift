@@ -33,6 +33,11 @@ struct Qcow2State: ~Copyable {
   /// Where L2 tables and refcount blocks may lie, so that no data lands on them; not looked for in
   /// an image that is only read.
   var tablePlaces = TableFilter(capacity: TableFilter.leastCapacity, clusters: 0)
+  /// Whether L1 entries are known to name no more than a few L2 tables twice (`boundSharing`).
+  var isSharingBounded = false
+  /// Whether clusters that count as free are known to be free, or need not be looked for any more
+  /// (`vetFreeClusters`).
+  var areFreeClustersVetted = false
   /// Whether persistent bitmaps are freed with the first change.
   var dropsBitmaps = false
   /// Whether the header has been made ready for writing (`prepareToWrite`).

@@ -8,6 +8,7 @@ extension Qcow2State {
 
   /// See `ImageDriver.mappings`.
   mutating func mappings(in range: ByteRange, limit: Int) throws(BlockError) -> [ImageMapping] {
+    try boundSharing()
     var list = MappingList(limit: limit)
     var position = range.lower
     var tables = 0
@@ -63,7 +64,7 @@ extension Qcow2State {
   }
 
   /// What one read of a scan takes.
-  private static var scanBytes: Int { 64 << 10 }
+  static var scanBytes: Int { 64 << 10 }
 
   /// Appends what `count` slices from `offset` on say. Most of a large disk's tables is zeros,
   /// which are passed over a slice at a time.

@@ -1,8 +1,8 @@
 import BlockCore
 
 /// Contradictions between L2 entries and refcounts that a write would turn into lost data. They are
-/// looked for where the look is cheap: in the slice and the refcount that the write needs; `check`
-/// finds the rest.
+/// looked for where the look is cheap: in the slices and the refcount that the write needs, and
+/// (`Qcow2State+FreeClusters`) once in all tables where these are few; `check` finds the rest.
 extension Qcow2State {
   /// Throws, and marks the image corrupt, where the cluster at `host`, which the entry for `guest`
   /// calls its own, is not: it counts as free, or another entry of the slice names it too. A
@@ -27,9 +27,19 @@ extension Qcow2State {
     slice.isVetted = true
   }
 
-  /// Throws, and marks the image corrupt, where an entry of the slice for `guest` names a cluster
-  /// of `run`, which counted as free.
+  /// Throws, and marks the image corrupt, where an entry of the slices for `guest` and the clusters
+  /// behind it, which are to name `run`, names one of its clusters already; they counted as free.
   mutating func requireUnnamed(_ run: ClusterRun, near guest: Int) throws(BlockError) {
+    let bytesPerSlice = l2.sliceWords << geometry.clusterBits
+    let end = guest + run.count << geometry.clusterBits
+    for start in stride(from: guest.roundedDown(to: bytesPerSlice), to: end, by: bytesPerSlice) {
+      try requireUnnamed(run, inSliceFor: start)
+    }
+  }
+
+  private mutating func requireUnnamed(
+    _ run: ClusterRun, inSliceFor guest: Int
+  ) throws(BlockError) {
     guard let table = try tableOffset(l1Index: geometry.l1Index(guest)) else { return }
     let slice = try l2Slice(table: table, guest: guest).slice
     let bytes = geometry.bytes(of: run.first, count: run.count)

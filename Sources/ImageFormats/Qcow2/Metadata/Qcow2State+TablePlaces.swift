@@ -10,9 +10,12 @@ extension Qcow2State {
     var capacity = TableFilter.leastCapacity
     while true {
       var places = TablePlaces(newFilter(capacity))
-      try note(in: &places)
+      try noteTables(in: &places)
+      try noteBlocks(in: &places)
+      try confirm(&places)
       if !places.filter.isCrowded {
         adopt(places.filter)
+        isSharingBounded = true
         readOnlyReason = readOnlyReason ?? places.overlap ?? places.fault
         return
       }
@@ -38,12 +41,15 @@ extension Qcow2State {
   /// Notes a new table.
   mutating func noteTable(at cluster: HostCluster) { tablePlaces.insert(cluster) }
 
-  private func note(in places: inout TablePlaces) throws(BlockError) {
+  private func noteTables(in places: inout TablePlaces) throws(BlockError) {
     try l1.forEachEntry(io) { (_, word) throws(BlockError) in
       let cluster = geometry.cluster(at: L1Entry(word: word).tableOffset)
       if cluster.index > 0 { try note(.l2Table, at: cluster, in: &places) }
       return !places.isDecided
     }
+  }
+
+  private func noteBlocks(in places: inout TablePlaces) throws(BlockError) {
     try refcountTable.forEachEntry(io) { (index, word) throws(BlockError) in
       do throws(BlockError) {
         let offset = try blockOffset(word, entry: index)
@@ -53,7 +59,32 @@ extension Qcow2State {
       }
       return !places.isDecided
     }
-    try confirm(&places)
+  }
+
+  /// Refuses to read by an L1 table that names the same L2 tables over and over, and so would keep
+  /// its reader busy for longer than any file of this length can. A few may be: such an image is
+  /// damaged, and what it holds is still read. Looks through the L1 table once, and only where that
+  /// many entries fit; one that may be written has been looked through already (`noteTables`).
+  ///
+  /// - Throws: `corrupt`.
+  mutating func boundSharing() throws(BlockError) {
+    if isSharingBounded { return }
+    let most = Limits.sharedTableBytes / geometry.clusterSize
+    var capacity = TableFilter.leastCapacity
+    while l1.count > most {
+      var places = TablePlaces(newFilter(capacity), mostShared: most)
+      try noteTables(in: &places)
+      try confirm(&places)
+      if let overlap = places.overlap, places.shared > most {
+        throw BlockError(
+          .corrupt,
+          "\(places.shared) L1 entries name L2 tables that others name too, of which one lies at "
+            + "byte \(overlap.offset ?? 0)", file: name, offset: overlap.offset)
+      }
+      if !places.filter.isCrowded { break }
+      capacity *= 4
+    }
+    isSharingBounded = true
   }
 
   private func note(
@@ -73,12 +104,13 @@ extension Qcow2State {
     var isSuspect = newFilter(TablePlaces.mostSuspects)
     for cluster in places.suspects { isSuspect.insert(cluster) }
     var found: [HostCluster: MetadataRegion] = [:]
-    try forEachTable { (region, cluster) in
+    try forEachTable(blocks: places.mostShared == 0) { (region, cluster) in
       guard isSuspect.mayContain(cluster), places.suspects.contains(cluster) else { return true }
       if let other = found.updateValue(region, forKey: cluster) {
         places.overlap = places.overlap ?? overlap(region, other, at: cluster)
+        places.shared += 1
       }
-      return places.overlap == nil
+      return places.shared <= places.mostShared
     }
     places.suspects.removeAll()
   }
@@ -92,10 +124,10 @@ extension Qcow2State {
       file: name, offset: offset)
   }
 
-  /// Calls `body` with every L2 table and refcount block that the tables name, until it returns
-  /// false.
+  /// Calls `body` with every L2 table and, unless told otherwise, refcount block that the tables
+  /// name, until it returns false.
   private func forEachTable(
-    _ body: (MetadataRegion, HostCluster) throws(BlockError) -> Bool
+    blocks: Bool = true, _ body: (MetadataRegion, HostCluster) throws(BlockError) -> Bool
   ) throws(BlockError) {
     var goesOn = true
     try l1.forEachEntry(io) { (_, word) throws(BlockError) in
@@ -103,7 +135,7 @@ extension Qcow2State {
       if offset > 0 { goesOn = try body(.l2Table, geometry.cluster(at: offset)) }
       return goesOn
     }
-    guard goesOn else { return }
+    guard goesOn, blocks else { return }
     try refcountTable.forEachEntry(io) { (_, word) throws(BlockError) in
       let offset = RefcountTableEntry(word: word).blockOffset
       return offset == 0 ? true : try body(.refcountBlock, geometry.cluster(at: offset))
@@ -155,12 +187,20 @@ private struct TablePlaces {
   /// An entry that names no refcount block.
   var fault: BlockError?
 
+  /// Tables that were found to be named again.
+  var shared = 0
+  /// How many of these are let pass; 0 where refcount blocks are looked at too.
+  let mostShared: Int
+
   /// Suspects that are looked into at once: few enough to hold, and many enough that an image with
   /// four million tables is read a few times only.
   static let mostSuspects = 16_384
 
-  init(_ filter: TableFilter) { self.filter = filter }
+  init(_ filter: TableFilter, mostShared: Int = 0) {
+    self.filter = filter
+    self.mostShared = mostShared
+  }
 
-  /// Whether looking on would change nothing: the filter is too small.
-  var isDecided: Bool { filter.isCrowded }
+  /// Whether looking on would change nothing: the filter is too small, or too much was found.
+  var isDecided: Bool { filter.isCrowded || mostShared > 0 && shared > mostShared }
 }
