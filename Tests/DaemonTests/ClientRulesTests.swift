@@ -27,7 +27,7 @@ func maximumOfClients() throws {
   #expect(lines.count == 1, "told once, not for each: \(lines)")
 }
 
-@Test("With --allow-uid and --allow-gid only those users and groups are served")
+@Test("113: with --allow-uid and --allow-gid only those users and groups are served")
 func allowedUsers() throws {
   let (user, group) = ("\(geteuid())", "\(getegid())")
   let (otherUser, otherGroup) = ("\(geteuid() + 1)", "\(getegid() + 1)")

@@ -89,13 +89,13 @@ func keptDescriptors() throws {
   #expect(stage.daemon.stop() == 0)
 }
 
-@Test("Descriptors that nobody asked for, too many at once, and of a wrong kind are closed")
+@Test("114: descriptors that nobody asked for, too many at once, and of a wrong kind are closed")
 func unwantedDescriptors() throws {
   let stage = try DaemonStage()
   let client = try PassingClient(stage)
   let before = try client.descriptors()
   try stage.withFile(stage.path("base"), O_RDONLY) { (file) throws in
-    // 114: with a command that wants none, with no command, with a wrong message, 253 at once.
+    // With a command that wants none, with no command, with a wrong message, 253 at once.
     let many = [Int32](repeating: file, count: 253)
     #expect(try client.error(#"{"execute": "query-jobs"}"#, passing: [file]) == nil)
     #expect(try client.error(#"{"execute": "query-jobs"}"#, passing: many) == nil)

@@ -36,7 +36,7 @@ import Testing
     #expect(owner.reason == .finished)
   }
 
-  @Test("a peer that never reads is closed when its outbox is full")
+  @Test("106: a peer that never reads is closed when its outbox is full")
   @ControlPlane func outboxBound() async {
     let (near, far) = PeerSocket.pair()
     let owner = ConnectionOwner(Connection(adopting: near, outboxLimit: 64 << 10))

@@ -2,9 +2,17 @@ package import BlockCore
 
 /// The names that jobs may have.
 package enum JobID {
-  /// Checks an id against QEMU's rule: a letter, then letters, digits, `-`, `.` and `_`.
+  /// Every client gets the id with every event: a long one would fill what waits for each of them.
+  private static let mostBytes = 1024
+
+  /// Checks an id against QEMU's rule: a letter, then letters, digits, `-`, `.` and `_`; and
+  /// against its length.
   package static func check(_ id: String) throws(BlockError) {
     let bytes = id.utf8
+    guard bytes.count <= mostBytes else {
+      throw BlockError(
+        .invalidArgument, "Invalid job ID: it has \(bytes.count) bytes, more than \(mostBytes)")
+    }
     guard let first = bytes.first, isLetter(first),
       bytes.allSatisfy({ isLetter($0) || isDigit($0) || "-._".utf8.contains($0) })
     else { throw BlockError(.invalidArgument, "Invalid job ID '\(id)'") }
