@@ -141,7 +141,8 @@ let package = Package(
     .executableTarget(
       name: "qblock-fuzz",
       dependencies: [
-        "CFuzzer", "ImageTrials", "TestSupport", "BlockCore", "ImageFormats", "JSONValue", "QMP",
+        "CFuzzer", "ImageTrials", "TestSupport", "BlockCore", "BlockRuntime", "BlockGraph",
+        "BlockDaemon", "ImageFormats", "JSONValue", "QMP",
       ],
       path: "Tests/Fuzz", swiftSettings: base),
     tests("BlockCoreTests", ["BlockCore"]),

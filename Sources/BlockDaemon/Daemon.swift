@@ -64,7 +64,7 @@ package final class Daemon {
   package func start() async throws(BlockError) {
     // First of all: it changes the environment, which lanes must not read meanwhile.
     let inherited = try SystemdActivation.take()
-    addHandlers()
+    dispatcher.addAllHandlers(services) { self.stop(.hostQMPQuit) }
     if configuration.exitsWhenIdle {
       server.whenEmpty = { self.stopIfIdle() }
       turns.whenOver = { self.stopIfIdle() }
@@ -166,23 +166,5 @@ package final class Daemon {
     if isStopping { _exit(128 + sign) }
     log.notice("Signal \(sign): stopping")
     stop(.hostSignal)
-  }
-
-  private func addHandlers() {
-    dispatcher.addMonitorHandlers(events) { self.stop(.hostQMPQuit) }
-    dispatcher.addNodeHandlers(services)
-    dispatcher.addCreateHandlers(services)
-    dispatcher.addCommitHandlers(services)
-    dispatcher.addStreamHandlers(services)
-    dispatcher.addTransactionHandlers(services)
-    dispatcher.addBackingFileHandlers(services)
-    dispatcher.addJobHandlers(services)
-    dispatcher.addWaitHandlers(services.jobs)
-    dispatcher.addNodeQueryHandlers(services)
-    dispatcher.addNodeJobHandlers(services)
-    dispatcher.addSnapshotHandlers(services)
-    dispatcher.addGraphHandlers(services.graph)
-    dispatcher.addDescriptorHandlers(services.graph.gate.descriptors)
-    precondition(dispatcher.unhandled.isEmpty, "no handler for \(dispatcher.unhandled)")
   }
 }

@@ -20,6 +20,8 @@ enum FuzzTarget: String, CaseIterable {
   case json
   /// A stream is cut into messages, and these read as commands.
   case framing
+  /// A stream is cut into messages, and these are carried out on images in memory.
+  case dispatch
   /// A text is read as a node of the command line.
   case options
 
@@ -32,6 +34,7 @@ enum FuzzTarget: String, CaseIterable {
     case .compressed: compressed(bytes)
     case .json: json(bytes)
     case .framing: framing(bytes)
+    case .dispatch: dispatch(bytes)
     case .options: options(bytes)
     }
   }
@@ -55,9 +58,34 @@ enum FuzzTarget: String, CaseIterable {
       ]
     case .json: FuzzTarget.texts.map { Array($0.utf8) }
     case .framing: FuzzTarget.texts.map { [3] + Array("\($0)\n{\"execute\": \"quit\"}".utf8) }
+    case .dispatch: FuzzTarget.messages.map { [0] + Array($0.utf8) }
     case .options: FuzzTarget.nodes.map { Array($0.utf8) }
     }
   }
+
+  /// Each command without arguments, and some that find what they name.
+  private static let messages =
+    CommandCatalog.all.map { #"{"execute": "\#($0.name)", "arguments": {}}"# }
+    + [
+      #""block-commit", "arguments": {"job-id": "j", "device": "top", "auto-complete": true}"#,
+      #""block-commit", "arguments": {"device": "top", "base-node": "base", "speed": 1}"#,
+      #""block-stream", "arguments": {"job-id": "s", "device": "top", "on-error": "stop"}"#,
+      #""block-make-empty", "arguments": {"node": "top", "mode": "discard"}"#,
+      #""block-check", "arguments": {"job-id": "c", "node": "base", "fix": "all"}"#,
+      #""x-block-write", "arguments": {"node": "top", "offset": 1, "length": 5, "pattern": 2}"#,
+      #""x-node-map", "arguments": {"node": "top"}"#,
+      #""x-node-info", "arguments": {"node": "top"}"#,
+      #""block_resize", "arguments": {"node-name": "base", "size": 131072}"#,
+      #""change-backing-file", "arguments": {"device": "top", "image-node-name": "top", "#
+        + #""backing-file": "b"}"#,
+      #""transaction", "arguments": {"actions": [{"type": "block-commit", "data": "#
+        + #"{"device": "top", "job-id": "t"}}], "properties": {"completion-mode": "grouped"}}"#,
+      #""blockdev-reopen", "arguments": {"options": [{"driver": "qcow2", "node-name": "top"}]}"#,
+      #""blockdev-add", "arguments": {"driver": "raw", "node-name": "n", "file": {"driver": "#
+        + #""file", "filename": "/x"}}"#,
+      #""job-wait", "arguments": {"id": "j", "until": "ready"}}{"execute": "job-cancel", "#
+        + #""arguments": {"id": "j"}"#,
+    ].map { #"{"execute": \#($0), "id": 1}"# }
 
   private static let nodes = [
     "qcow2,node-name=n,file.driver=file,file.filename=/a,,b,backing=,cache.direct=on",
@@ -156,6 +184,19 @@ enum FuzzTarget: String, CaseIterable {
       else { continue }
       decode(command, request.arguments)
     }
+  }
+
+  /// The schema is the same each time, and long.
+  private func dispatch(_ bytes: [UInt8]) {
+    var requests: [QMPRequest] = []
+    for case .message(let message) in frames(bytes.dropFirst(), pieces: max(bytes.count, 1)) {
+      if let request = try? QMPRequest(message, outOfBand: true),
+        request.execute != QueryQMPSchema.name
+      {
+        requests.append(request)
+      }
+    }
+    if !requests.isEmpty { DispatchStage.perform(requests) }
   }
 
   private func frames(_ stream: ArraySlice<UInt8>, pieces: Int) -> [MessageFramer.Frame] {

@@ -13,6 +13,7 @@ extension FuzzTarget {
     case .compressed: { FuzzTarget.compressed.take($0, $1) }
     case .json: { FuzzTarget.json.take($0, $1) }
     case .framing: { FuzzTarget.framing.take($0, $1) }
+    case .dispatch: { FuzzTarget.dispatch.take($0, $1) }
     case .options: { FuzzTarget.options.take($0, $1) }
     }
   }

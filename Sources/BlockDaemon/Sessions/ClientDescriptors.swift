@@ -14,21 +14,22 @@ final class ClientDescriptors {
   /// The most bytes of a name, or of what a client says of a descriptor.
   static let longestName = 1024
 
-  private let connection: Connection
+  private let connection: Connection?
   private var named: [String: OwnedDescriptor] = [:]
 
-  init(_ connection: Connection) { self.connection = connection }
+  /// The descriptors that come by `connection`; none come without.
+  init(_ connection: Connection?) { self.connection = connection }
 
   /// The descriptor that came with the command. Throws where none came.
   func take() throws(QMPError) -> OwnedDescriptor {
-    guard let descriptor = connection.takeDescriptor() else {
+    guard let descriptor = connection?.takeDescriptor() else {
       throw QMPError("No file descriptor supplied via SCM_RIGHTS")
     }
     return descriptor
   }
 
   /// Closes what came with messages that did not want it.
-  func dropUnasked() { _ = connection.takeDescriptor() }
+  func dropUnasked() { _ = connection?.takeDescriptor() }
 
   /// Keeps what came with the command under `name`, in place of what had that name.
   func keep(as name: String) throws(QMPError) {
