@@ -15,12 +15,13 @@ struct CopyCostTests {
 
     var testDescription: String { rawValue }
 
-    /// At most so many calls, and so many requests for memory, for a MiB.
+    /// At most so many calls, and so many requests for memory, for a MiB: a third more than a debug
+    /// build needs, which asks for memory far more often than a release build.
     var limits: (calls: Double, allocations: Double) {
       switch self {
-      case .contiguous: (2, 40)
-      case .everyOtherCluster: (24, 400)
-      case .compressed: (40, 400)
+      case .contiguous: (2, 600)
+      case .everyOtherCluster: (12, 6_000)
+      case .compressed: (24, 700)
       }
     }
   }

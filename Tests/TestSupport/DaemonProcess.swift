@@ -77,8 +77,12 @@ package final class DaemonProcess {
     process.wait()
   }
 
-  /// Waits until it ends by itself, and returns its exit status.
-  package func waitForExit() -> Int32 { process.wait().status }
+  /// Waits until it ends by itself and all that it wrote is in `output`; returns its exit status.
+  package func waitForExit() -> Int32 {
+    let status = process.wait().status
+    log.waitForEnd()
+    return status
+  }
 
   deinit { stop() }
 }
@@ -108,6 +112,13 @@ private final class ProcessLog: Sendable {
   }
 
   var text: String { state.withLock { String(decoding: $0.bytes, as: UTF8.self) } }
+
+  /// Waits until nothing more can come.
+  func waitForEnd() {
+    while !state.withLock(\.isAtEnd) { arrivals.wait() }
+    // For the next who waits.
+    arrivals.signal()
+  }
 
   /// Waits until `mark` has been written; false when the process ends without it.
   func waitFor(_ mark: String) -> Bool {
