@@ -39,7 +39,9 @@ struct BarChart {
 
         """
     }
-    for (index, bar) in bars.enumerated() { text += draw(bar, at: Double(index + 1) * Self.height) }
+    for (index, bar) in bars.enumerated() {
+      text += draw(bar, at: Double(index + 1) * Self.height)
+    }
     return text + "</svg>\n"
   }
 
@@ -61,12 +63,13 @@ struct BarChart {
     let (least, most) = (place(bar.value.minimum), place(bar.value.maximum))
     let color = bar.value.median >= 1 ? "#2a7" : "#c63"
     let middle = y + Self.height / 2
+    let number = ByteCount.fixed(bar.value.median, places: 2)
     return """
       <text x="\(Self.left - 8)" y="\(middle + 4)" text-anchor="end">\(bar.label)</text>
       <rect x="\(min(one, end))" y="\(y + 4)" width="\(max(1, abs(end - one)))" \
       height="\(Self.height - 8)" fill="\(color)"/>
       <line x1="\(least)" x2="\(most)" y1="\(middle)" y2="\(middle)" stroke="black"/>
-      <text x="\(max(most, end) + 6)" y="\(middle + 4)">\(ByteCount.fixed(bar.value.median, places: 2))</text>
+      <text x="\(max(most, end) + 6)" y="\(middle + 4)">\(number)</text>
 
       """
   }

@@ -39,7 +39,7 @@ struct BenchmarkDocument {
     var text = """
       # Benchmarks
 
-      Written by `scripts/bench`: QEMU's program and ours in turn, whole commands from the start of \
+      By `scripts/bench`: QEMU's program and ours in turn, whole commands from the start of \
       the first process to the end of the last, a private daemon of ours included. The ratio is \
       QEMU's time by ours, pair by pair: above 1 ours is faster. Times of one machine mean nothing \
       on another.
