@@ -42,7 +42,7 @@ extension BlockGraph {
       .everything
     } _: { () async throws(Never) -> [BlockError] in
       var errors: [BlockError] = []
-      while let node = allNodes.first(where: { parents(of: $0).isEmpty }) {
+      while let node = allNodes.last(where: { parents(of: $0).isEmpty }) {
         do throws(BlockError) {
           try await close([node])
         } catch {

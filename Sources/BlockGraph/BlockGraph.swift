@@ -18,7 +18,13 @@ package final class BlockGraph {
   let lanes: LanePool
   let edits = EditQueue()
   private(set) var entries: [String: GraphEntry] = [:]
-  private var order: [String] = []
+  /// All names in the order of addition, each with a number that only grows.
+  private var order: [(number: Int, name: String)] = []
+  /// The numbers of `order`, by name.
+  private var numbers: [String: Int] = [:]
+  /// The names of the nodes that use a node as their file or backing node: thousands of chains may
+  /// be open, and a change of one looks at its own nodes only.
+  private var users: [ObjectIdentifier: Set<String>] = [:]
   /// Names of nodes that are being opened.
   private var reserved: Set<String> = []
   private var lastToken = 0
@@ -37,7 +43,7 @@ package final class BlockGraph {
   package func node(named name: String) -> BlockNode? { entries[name]?.node }
 
   /// Every node, in the order of addition.
-  package var allNodes: [BlockNode] { order.compactMap { entries[$0]?.node } }
+  package var allNodes: [BlockNode] { order.compactMap { entries[$0.name]?.node } }
 
   /// The node that lies under `node` at this moment.
   package func backing(of node: BlockNode) -> BlockNode? { entries[node.name]?.backing }
@@ -56,14 +62,17 @@ package final class BlockGraph {
 
   /// The nodes of which `node` is the backing node, in the order of addition.
   package func overlays(of node: BlockNode) -> [BlockNode] {
-    allNodes.filter { backing(of: $0) === node }
+    parents(of: node).filter { $0.role == .backing }.map(\.node)
   }
 
-  /// The nodes that use `node` as their file or as their backing node, with their roles.
+  /// The nodes that use `node` as their file or as their backing node, with their roles, in the
+  /// order of addition.
   func parents(of node: BlockNode) -> [(node: BlockNode, role: NodeUser.Role)] {
-    allNodes.compactMap { parent in
-      if parent.file === node { return (parent, .file) }
-      return backing(of: parent) === node ? (parent, .backing) : nil
+    let names = (users[ObjectIdentifier(node)] ?? []).sorted {
+      (numbers[$0] ?? 0) < (numbers[$1] ?? 0)
+    }
+    return names.compactMap { entries[$0]?.node }.map { parent in
+      (parent, parent.file === node ? .file : .backing)
     }
   }
 
@@ -177,21 +186,45 @@ package final class BlockGraph {
   /// Puts a node into the graph.
   func insert(_ entry: GraphEntry) {
     precondition(entries[entry.node.name] == nil, "names are reserved before nodes are opened")
-    entries[entry.node.name] = entry
-    order.append(entry.node.name)
+    let name = entry.node.name
+    let number = (order.last?.number ?? 0) + 1
+    entries[name] = entry
+    numbers[name] = number
+    order.append((number, name))
+    noteUse(by: entry)
   }
 
   /// Takes a node out of the graph.
   func take(_ name: String) {
-    entries[name] = nil
-    order.removeAll { $0 == name }
+    guard let entry = entries.removeValue(forKey: name) else { return }
+    forgetUse(by: entry)
+    numbers[name] = nil
+    order.removeAll { $0.name == name }
   }
 
   /// Changes what the graph knows about a node; nothing happens where it is gone.
   func update(_ node: BlockNode, _ change: (inout GraphEntry) -> Void) {
     guard var entry = entries[node.name] else { return }
+    let old = entry
     change(&entry)
     entries[node.name] = entry
+    if entry.backing !== old.backing {
+      forgetUse(by: old)
+      noteUse(by: entry)
+    }
+  }
+
+  private func noteUse(by entry: GraphEntry) {
+    for child in [entry.node.file, entry.backing].compactMap({ $0 }) {
+      users[ObjectIdentifier(child), default: []].insert(entry.node.name)
+    }
+  }
+
+  private func forgetUse(by entry: GraphEntry) {
+    for child in [entry.node.file, entry.backing].compactMap({ $0 }) {
+      users[ObjectIdentifier(child)]?.remove(entry.node.name)
+      if users[ObjectIdentifier(child)]?.isEmpty == true { users[ObjectIdentifier(child)] = nil }
+    }
   }
 
   static func unknown(_ name: String) -> BlockError {

@@ -11,6 +11,14 @@ func clientLoad() throws {
   #expect(figures.complaints.isEmpty, "\(figures)")
 }
 
+@Test("Many jobs are cancelled at once, again and again, and leave nothing behind")
+func jobLoad() throws {
+  var load = JobLoad()
+  (load.jobs, load.rounds, load.limit, load.mostGrowth) = (40, 2, .infinity, .infinity)
+  let figures = try load.run()
+  #expect(figures.complaints.isEmpty, "\(figures)")
+}
+
 @Test("Jobs of all kinds, by several clients at once, all end as they should")
 func mixedLoad() throws {
   var load = MixedLoad()

@@ -1,7 +1,7 @@
 import Foundation
 import LoadTrials
 
-// qblock-load [clients] [mixed [SECONDS]]
+// qblock-load [clients] [jobs] [mixed [SECONDS]]
 //
 // Ends with 1 where a figure is not as it should be.
 
@@ -10,9 +10,9 @@ func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8
 let words = CommandLine.arguments.dropFirst()
 let seconds = words.compactMap(Double.init).first
 let parts = words.filter { Double($0) == nil }
-let known = ["clients", "mixed"]
+let known = ["clients", "jobs", "mixed"]
 guard Set(parts).isSubset(of: known) else {
-  say("Usage: qblock-load [clients] [mixed [SECONDS]]")
+  say("Usage: qblock-load [clients] [jobs] [mixed [SECONDS]]")
   exit(2)
 }
 
@@ -20,6 +20,7 @@ guard Set(parts).isSubset(of: known) else {
 func run(_ part: String) throws -> LoadFigures {
   switch part {
   case "clients": return try ClientLoad().run()
+  case "jobs": return try JobLoad().run()
   default:
     var load = MixedLoad()
     if let seconds {

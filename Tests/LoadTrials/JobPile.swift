@@ -66,4 +66,9 @@ final class JobPile {
     }
     return (clock.now - begun) / .seconds(1)
   }
+
+  /// Closes the images.
+  func close() throws {
+    for index in 0..<count { try client.remove("n\(index)") }
+  }
 }
