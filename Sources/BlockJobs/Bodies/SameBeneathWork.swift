@@ -14,7 +14,7 @@ final class SameBeneathWork: SteppedWork {
 
   private let source: CopySource
   private let progress: JobProgress
-  private let buffers = BufferPool(size: 2 * SameBeneathWork.pieceBytes)
+  private let buffers = BufferPool.of(size: 2 * SameBeneathWork.pieceBytes)
   private let state: Mutex<State>
 
   private struct State {

@@ -57,7 +57,7 @@ final class CopyWork: SteppedWork {
     // would be decompressed by both.
     alignment = source.chain.nodes.prefix(source.base + 1).map(\.image.clusterSize)
       .reduce(IOBuffer.alignment, max)
-    buffers = BufferPool(size: max(CopyWork.room(for: Limits.copyWindowBytes), alignment))
+    buffers = BufferPool.of(size: max(CopyWork.room(for: Limits.copyWindowBytes), alignment))
     state = Mutex(State(plan: plan))
     progress.expect(plan.bytes)
   }
