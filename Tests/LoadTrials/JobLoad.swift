@@ -7,7 +7,7 @@ import TestSupport
 /// Isolation: one thread.
 package struct JobLoad {
   package var jobs = 1000
-  package var rounds = 4
+  package var rounds = 12
   /// The longest that it may take until the last job is gone, in seconds.
   package var limit = 1.0
   /// How much the resident set may grow in the last round, in KiB.
