@@ -1,9 +1,9 @@
 import BlockIO
 import Synchronization
 
-/// Buffers of one size, used again and again, shared by all jobs: a job that waits for its turn, its
-/// speed or its client holds none, so that memory grows with the lanes that work and not with the
-/// jobs that there are. With the last job that uses them they go.
+/// Buffers of one size, used again and again, shared by all jobs. A job that waits for its turn,
+/// its speed or its client holds none, so that memory grows with the lanes that work and not with
+/// the jobs that there are. With the last job that uses them they go.
 ///
 /// Isolation: any thread; state behind `free`.
 final class BufferPool: Sendable {
