@@ -18,16 +18,15 @@ package final class BlockGraph {
   let lanes: LanePool
   let edits = EditQueue()
   private(set) var entries: [String: GraphEntry] = [:]
-  /// All names in the order of addition, each with a number that only grows.
-  private var order: [(number: Int, name: String)] = []
-  /// The numbers of `order`, by name.
-  private var numbers: [String: Int] = [:]
+  /// All names in the order of addition.
+  private var order: [String] = []
   /// The names of the nodes that use a node as their file or backing node: thousands of chains may
   /// be open, and a change of one looks at its own nodes only.
   private var users: [ObjectIdentifier: Set<String>] = [:]
   /// Names of nodes that are being opened.
   private var reserved: Set<String> = []
   private var lastToken = 0
+  private var lastNumber = 0
 
   /// An empty graph whose files pass `gate` and whose images' tables share `budget`. Blocking work
   /// runs on `lanes`.
@@ -43,7 +42,7 @@ package final class BlockGraph {
   package func node(named name: String) -> BlockNode? { entries[name]?.node }
 
   /// Every node, in the order of addition.
-  package var allNodes: [BlockNode] { order.compactMap { entries[$0.name]?.node } }
+  package var allNodes: [BlockNode] { order.compactMap { entries[$0]?.node } }
 
   /// The node that lies under `node` at this moment.
   package func backing(of node: BlockNode) -> BlockNode? { entries[node.name]?.backing }
@@ -68,12 +67,9 @@ package final class BlockGraph {
   /// The nodes that use `node` as their file or as their backing node, with their roles, in the
   /// order of addition.
   func parents(of node: BlockNode) -> [(node: BlockNode, role: NodeUser.Role)] {
-    let names = (users[ObjectIdentifier(node)] ?? []).sorted {
-      (numbers[$0] ?? 0) < (numbers[$1] ?? 0)
-    }
-    return names.compactMap { entries[$0]?.node }.map { parent in
-      (parent, parent.file === node ? .file : .backing)
-    }
+    (users[ObjectIdentifier(node)] ?? []).compactMap { entries[$0] }
+      .sorted { $0.number < $1.number }
+      .map { ($0.node, $0.node.file === node ? .file : .backing) }
   }
 
   /// The layer of `chain` that a client means by a file's name: the name by which the layer was
@@ -185,12 +181,13 @@ package final class BlockGraph {
 
   /// Puts a node into the graph.
   func insert(_ entry: GraphEntry) {
-    precondition(entries[entry.node.name] == nil, "names are reserved before nodes are opened")
     let name = entry.node.name
-    let number = (order.last?.number ?? 0) + 1
+    precondition(entries[name] == nil, "names are reserved before nodes are opened")
+    lastNumber += 1
+    var entry = entry
+    entry.number = lastNumber
     entries[name] = entry
-    numbers[name] = number
-    order.append((number, name))
+    order.append(name)
     noteUse(by: entry)
   }
 
@@ -198,8 +195,7 @@ package final class BlockGraph {
   func take(_ name: String) {
     guard let entry = entries.removeValue(forKey: name) else { return }
     forgetUse(by: entry)
-    numbers[name] = nil
-    order.removeAll { $0.name == name }
+    order.removeAll { $0 == name }
   }
 
   /// Changes what the graph knows about a node; nothing happens where it is gone.
@@ -237,6 +233,8 @@ package final class BlockGraph {
 /// Isolation: value.
 struct GraphEntry {
   let node: BlockNode
+  /// Its place in the order of addition: grows from node to node.
+  var number = 0
   /// The node that lies under it.
   var backing: BlockNode?
   /// The name by which its header knows its backing file.

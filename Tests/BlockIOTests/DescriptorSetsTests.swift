@@ -71,7 +71,7 @@ struct DescriptorSetsTests {
 
   @Test("what is no file, cannot be read, can only be appended to, or is another file, is refused")
   func refused() throws {
-    let socket = try TestFile.listeningSocket(directory.file("socket"))
+    let socket = try openUnixSocket(directory.file("socket")) { bind($0, $1, $2) }
     var pipes: [Int32] = [0, 0]
     #expect(pipe(&pipes) == 0)
     close(pipes[1])

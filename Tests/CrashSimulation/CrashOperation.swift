@@ -36,8 +36,6 @@ package enum CrashOperation: String, CaseIterable, Sendable {
         || self == .fill && layout.refcountBits > 1
     }
     if layout.isForCopies { return fits(copiesOf: layout) }
-    // Refcounts are not built anew on a device, which has no end to put them behind.
-    if layout.traits.contains(.device), [.repairAll, .repairAtOpen].contains(self) { return false }
     // A repair does not look at the base, and the other names of `link` are a qcow2 image's.
     if layout.traits.contains(.rawBase),
       [.link, .repairLeaks, .repairAll, .repairAtOpen].contains(self)

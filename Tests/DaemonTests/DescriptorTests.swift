@@ -113,7 +113,7 @@ func unwantedDescriptors() throws {
     #expect(
       try client.error(#"{"execute": "add-fd"}"#) == "No file descriptor supplied via SCM_RIGHTS")
   }
-  let socket = try MonitorSocket.unixSocket(stage.daemon.socket) { connect($0, $1, $2) }
+  let socket = try openUnixSocket(stage.daemon.socket) { connect($0, $1, $2) }
   #expect(
     try client.error(#"{"execute": "add-fd"}"#, passing: [socket])
       == "'passed descriptor' is a socket, not a regular file or block device")

@@ -1,6 +1,7 @@
 import Foundation
 import JSONValue
 import QMP
+import TestSupport
 
 /// A bare connection to a monitor, ours or QEMU's: what is sent is sent as it is, and nothing is
 /// negotiated unless asked for.
@@ -9,7 +10,6 @@ import QMP
 final class MonitorSocket {
   /// Why a message did not come.
   enum Failure: Error, Equatable {
-    case cannotConnect(errno: Int32)
     case closed
     case timedOut
     case malformed(String)
@@ -22,41 +22,17 @@ final class MonitorSocket {
 
   /// Connects to the socket at `path`.
   convenience init(_ path: String) throws {
-    self.init(adopting: try MonitorSocket.unixSocket(path) { connect($0, $1, $2) })
+    self.init(adopting: try openUnixSocket(path) { connect($0, $1, $2) })
   }
 
   /// The session on a socket that is connected already.
   init(adopting descriptor: Int32) { self.descriptor = descriptor }
 
-  /// A stream socket on which `call`, connect or bind, has succeeded for `path`.
-  static func unixSocket(
-    _ path: String, _ type: __socket_type = SOCK_STREAM,
-    _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
-  ) throws -> Int32 {
-    // A child that starts meanwhile must not hold a copy of it: its end would not come.
-    let descriptor = socket(AF_UNIX, Int32(type.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    precondition(path.utf8.count < MemoryLayout.size(ofValue: address.sun_path))
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let result = withUnsafePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        call(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    guard result == 0 else {
-      let number = errno
-      close(descriptor)
-      throw Failure.cannotConnect(errno: number)
-    }
-    return descriptor
-  }
-
   /// The connection that has come to `listener`.
   static func accept(_ listener: Int32) throws -> Int32 {
     let descriptor = Glibc.accept(listener, nil, nil)
     guard descriptor >= 0, fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 else {
-      throw Failure.cannotConnect(errno: errno)
+      throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
     }
     return descriptor
   }

@@ -15,7 +15,7 @@ final class QemuDaemon {
   init(launcher: [String] = [], isNegotiated: Bool = true) throws {
     let directory = try TemporaryDirectory(in: "/tmp")
     let path = directory.file("qmp.sock")
-    let listener = try MonitorSocket.unixSocket(path) { bind($0, $1, $2) }
+    let listener = try openUnixSocket(path) { bind($0, $1, $2) }
     defer { close(listener) }
     try #require(listen(listener, 1) == 0)
     process = try ChildProcess(

@@ -68,7 +68,7 @@ private final class DatagramSocket {
   private let descriptor: Int32
 
   init(binding path: String) throws {
-    descriptor = try MonitorSocket.unixSocket(path, SOCK_DGRAM) { bind($0, $1, $2) }
+    descriptor = try openUnixSocket(path, SOCK_DGRAM) { bind($0, $1, $2) }
   }
 
   deinit { close(descriptor) }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// A connection that many of can be held by one thread: it counts the lines that come, and never
 /// waits.
@@ -11,20 +12,7 @@ final class BareClient {
 
   /// Connects to `path` and negotiates; reads nothing yet of what comes.
   init(_ path: String) throws {
-    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let result = withUnsafePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    guard result == 0 else {
-      let number = errno
-      close(descriptor)
-      throw POSIXError(POSIXErrorCode(rawValue: number) ?? .EIO)
-    }
+    descriptor = try openUnixSocket(path) { connect($0, $1, $2) }
     try send(#"{"execute": "qmp_capabilities"}"#)
   }
 

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 
 /// The far end of a connection, blocking, as a test's client has it.
 final class PeerSocket: Sendable {
@@ -93,20 +94,4 @@ func unixSocket(_ kind: __socket_type = SOCK_STREAM) -> Int32 {
 /// An exit test that starts meanwhile must not hold copies of a socket whose end is awaited.
 private func closedOnExec(_ kind: __socket_type) -> Int32 {
   Int32(kind.rawValue | SOCK_CLOEXEC.rawValue)
-}
-
-/// Calls `body` with the address of the Unix socket `name`; '@' begins an abstract name.
-func withUnixAddress<R>(
-  _ name: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R
-) -> R {
-  var address = sockaddr_un()
-  address.sun_family = sa_family_t(AF_UNIX)
-  var bytes = Array(name.utf8)
-  let isAbstract = bytes.first == UInt8(ascii: "@")
-  if isAbstract { bytes[0] = 0 } else { bytes.append(0) }
-  withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-  let size = MemoryLayout.offset(of: \sockaddr_un.sun_path) ?? 0
-  return withUnsafePointer(to: &address) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(size + bytes.count)) }
-  }
 }

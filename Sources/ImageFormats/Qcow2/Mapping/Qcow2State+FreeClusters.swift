@@ -20,15 +20,24 @@ extension Qcow2State {
   /// left to those who meet them.
   mutating func vetFreeClusters() throws(BlockError) {
     if areFreeClustersVetted { return }
-    if let tables = try fewTables() {
-      var looked = HostCluster(index: 0)
-      for named in try namedRuns(in: tables) where named.run.end > looked {
-        try requireCounted(named)
-        looked = named.run.end
+    var runs: [NamedRun] = []
+    for index in try fewTables() ?? [] {
+      // An entry that names none is refused where it is met.
+      guard let table = try? tableOffset(l1Index: index) else { continue }
+      let piece = min(geometry.clusterSize, Qcow2State.scanBytes)
+      for part in stride(from: 0, to: geometry.clusterSize, by: piece) {
+        let guest = geometry.guestOffset(l1Index: index, l2Index: part / 8)
+        try appendNames(at: table + part, count: piece, from: guest, to: &runs)
+        if runs.count >= Qcow2State.vettedRuns { try requireCounted(&runs) }
       }
     }
+    try requireCounted(&runs)
     areFreeClustersVetted = true
   }
+
+  /// So many runs are looked at together: what fragmented tables name is all over the file, and in
+  /// the order of its clusters the refcounts of a piece are met one after the other.
+  private static var vettedRuns: Int { 32 << 10 }
 
   /// The L1 entries that name tables; nil where there are many.
   private func fewTables() throws(BlockError) -> [Int]? {
@@ -39,21 +48,6 @@ extension Qcow2State {
       return list.count <= most
     }
     return list.count <= most ? list : nil
-  }
-
-  /// What the tables of these L1 entries name, by cluster.
-  private mutating func namedRuns(in entries: [Int]) throws(BlockError) -> [NamedRun] {
-    var runs: [NamedRun] = []
-    for index in entries {
-      // An entry that names none is refused where it is met.
-      guard let table = try? tableOffset(l1Index: index) else { continue }
-      let piece = min(geometry.clusterSize, Qcow2State.scanBytes)
-      for part in stride(from: 0, to: geometry.clusterSize, by: piece) {
-        let guest = geometry.guestOffset(l1Index: index, l2Index: part / 8)
-        try appendNames(at: table + part, count: piece, from: guest, to: &runs)
-      }
-    }
-    return runs.sorted { $0.run.first < $1.run.first }
   }
 
   /// Appends what the entries in `count` bytes at `offset` name, of which the first maps `guest`.
@@ -89,6 +83,13 @@ extension Qcow2State {
     let first = geometry.cluster(at: bytes.lower)
     let end = geometry.clusters(for: min(bytes.upper, fileEnd))
     return ClusterRun(first: first, count: end - first.index)
+  }
+
+  /// Throws where a cluster of `runs` counts as free, and leaves the list empty.
+  private mutating func requireCounted(_ runs: inout [NamedRun]) throws(BlockError) {
+    runs.sort { $0.run.first < $1.run.first }
+    for named in runs { try requireCounted(named) }
+    runs.removeAll(keepingCapacity: true)
   }
 
   private mutating func requireCounted(_ named: NamedRun) throws(BlockError) {
