@@ -8,8 +8,8 @@ package enum Limits {
   /// a damaged image can be saved, and so few that nobody is kept busy. A sound image has none.
   package static let sharedTableBytes = 64 << 20
   /// L2 tables that are looked through before the first cluster of an image is taken, in bytes:
-  /// those of 32 GiB of data in clusters of 64 KiB. It takes some milliseconds, or a tenth of a second
-  /// where every entry names a place of its own.
+  /// those of 32 GiB of data in clusters of 64 KiB. It takes some milliseconds, or a tenth of a
+  /// second where every entry names a place of its own.
   package static let vettedTableBytes = 4 << 20
   /// Internal snapshots, as QEMU.
   package static let snapshots = 65_536

@@ -27,7 +27,7 @@ extension BlockGraph {
       existing: Dictionary(children.map { ($0.name, chain(from: $0)) }) { first, _ in first },
       declaredReadOnly: Set(
         children.map(\.name).filter { entries[$0]?.isDeclaredReadOnly ?? false }))
-    let opened = await lanes.perform(on: BlockGraph.openings) { () throws(BlockError) in
+    let opened = await lanes.perform(on: specification.openings) { () throws(BlockError) in
       try opener.opening(specification)
     }
     if case .success(let opener) = opened {
@@ -44,10 +44,6 @@ extension BlockGraph {
     guard let top = try opened.get().opened.last else { preconditionFailure("the top was opened") }
     return top.node
   }
-
-  /// Which device a file lies on is known only when it is open; until then openings compete with
-  /// each other.
-  static var openings: DeviceKey { DeviceKey(0) }
 
   /// Holds the existing nodes that `specification` names as children, so that they stay, and stay
   /// usable, until the edge from their parent is in the graph.

@@ -52,6 +52,15 @@ struct BenchmarkDocument {
 
       """
     for result in results { text += row(result) }
+    for (result, answers) in results.flatMap({ result in result.answers.map { (result, $0) } }) {
+      text += """
+
+        - \(answers.name), \(result.fileSystem): \(microseconds(answers.qemu)) : \
+        \(microseconds(answers.ours)) µs, ratio \(number(answers.ratio.minimum)), \
+        **\(number(answers.ratio.median))**, \(number(answers.ratio.maximum))
+
+        """
+    }
     if scale > 1 { text += "\nA quick look: the data were divided by \(scale).\n" }
     return text
   }
@@ -71,6 +80,10 @@ struct BenchmarkDocument {
       both.compactMap { result.callsPerMebibyte($0).map(number) }.joined(separator: " : "),
     ]
     return "| " + cells.joined(separator: " | ") + " |\n"
+  }
+
+  private func microseconds(_ seconds: Spread) -> String {
+    ByteCount.fixed(seconds.median * 1e6, places: 1)
   }
 
   private func number(_ value: Double) -> String { ByteCount.fixed(value, places: 2) }

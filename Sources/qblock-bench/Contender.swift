@@ -10,9 +10,9 @@ enum Contender: String, CaseIterable {
   /// Its name where `workload` is measured.
   func name(in workload: Workload) -> String {
     switch (self, workload) {
-    case (.qemu, .intermediate), (.qemu, .start): "qemu-storage-daemon"
+    case (.qemu, .intermediate), (.qemu, .start), (.qemu, .questions): "qemu-storage-daemon"
     case (.qemu, _): "qemu-img"
-    case (.ours, .intermediate): "qblockd"
+    case (.ours, .intermediate), (.ours, .questions): "qblockd"
     case (.ours, _): "qblockctl"
     case (.copy, _): "cp"
     }
@@ -24,7 +24,8 @@ enum Contender: String, CaseIterable {
     switch (plan.workload, self) {
     case (.start, .qemu): return .monitor(MonitorErrand(of: plan, for: self, in: directory))
     case (.start, .ours): return .program(["qblockctl", "--private", "qmp", "query-version"])
-    case (.intermediate, _): return .monitor(MonitorErrand(of: plan, for: self, in: directory))
+    case (.intermediate, _), (.questions, _):
+      return .monitor(MonitorErrand(of: plan, for: self, in: directory))
     case (.check, .qemu): return .program(["qemu-img", "check", "-q", "-f", "qcow2", base])
     case (.check, _): return .program(["qblockctl", "check", "--private", "-q", base])
     case (_, .copy):
@@ -58,9 +59,9 @@ enum Errand {
   case monitor(MonitorErrand)
 
   /// Does it, and tells what it took, from the start of the first process to the end of the last.
-  func run() throws(Failure) -> ChildProcess.Usage {
+  func run() throws(Failure) -> ErrandResult {
     switch self {
-    case .program(let words): try ChildProcess.run(words)
+    case .program(let words): ErrandResult(usage: try ChildProcess.run(words))
     case .monitor(let errand): try errand.run()
     }
   }

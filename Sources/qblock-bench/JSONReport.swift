@@ -36,11 +36,18 @@ struct JSONReport: Report {
     }
     var figures: JSONObject = ["ratio": object(result.ratio)]
     if let besideCopy = result.besideCopy { figures.append("beside-cp", object(besideCopy)) }
+    var answers = JSONObject()
+    for times in result.answers {
+      answers.append(
+        times.name,
+        ["qemu": object(times.qemu), "ours": object(times.ours), "ratio": object(times.ratio)])
+    }
     line([
       "event": "workload", "workload": .string(result.plan.workload.rawValue),
       "file-system": .string(result.fileSystem), "data-bytes": .integer(result.plan.dataBytes),
       "virtual-bytes": .integer(result.plan.virtualSize), "pairs": .integer(result.pairCount),
       "programs": .object(programs), "ratios": .object(figures),
+      "answers": .object(answers),
     ])
   }
 

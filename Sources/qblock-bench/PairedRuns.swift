@@ -31,7 +31,6 @@ struct PairedRuns {
   /// Runs each program `count` times. The first to run changes from pair to pair, because the
   /// second finds the machine as the first has left it.
   func measure(pairs count: Int, _ report: any Report) throws(Failure) -> WorkloadResult {
-    try touchMemory()
     var pairs: [[Contender: Sample]] = []
     for number in 1...count {
       var pair: [Contender: Sample] = [:]
@@ -51,18 +50,20 @@ struct PairedRuns {
   }
 
   private func run(_ contender: Contender) throws(Failure) -> Sample {
-    let usage = try contender.errand(plan, in: directory).run()
+    try touchMemory()
+    let result = try contender.errand(plan, in: directory).run()
     directory.remove([.copy])
     let base = plan.files.isEmpty ? 0 : try directory.allocatedBytes(of: .base)
-    return Sample(usage: usage, baseBytes: base)
+    return Sample(usage: result.usage, roundTrips: result.roundTrips, baseBytes: base)
   }
 
-  /// Takes the memory that the files will need, and gives it back: the first use of a page of a
-  /// virtual machine costs several times more than a later one, and would be counted to the first
-  /// run. Never more than what is free, so that nothing else has to go.
+  /// Takes the memory that a run will need, and gives it back: the first use of a page of a virtual
+  /// machine costs several times more than a later one, and a machine that reports its free pages
+  /// to its host has them taken away within seconds. Never more than what is free, so that nothing
+  /// else has to go.
   private func touchMemory() throws(Failure) {
     let free = sysconf(Int32(_SC_AVPHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
-    let megabytes = min(2 * plan.footprint, free / 4 * 3) >> 20
+    let megabytes = min(plan.footprint / 4 * 5, free / 4 * 3) >> 20
     try ChildProcess.run([
       "dd", "if=/dev/zero", "of=/dev/null", "bs=\(max(1, megabytes))M", "count=1",
       "iflag=fullblock", "status=none",

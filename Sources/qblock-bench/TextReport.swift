@@ -36,7 +36,15 @@ struct TextReport: Report {
     if let besideCopy = result.besideCopy {
       text += Self.row("ours / cp", Self.text(besideCopy))
     }
+    for answers in result.answers {
+      text += "\(answers.name): \(Self.microseconds(answers.qemu)) : "
+      text += "\(Self.microseconds(answers.ours)) µs, ratio \(Self.text(answers.ratio))\n"
+    }
     StandardStream.output.line(text)
+  }
+
+  private static func microseconds(_ seconds: Spread) -> String {
+    ByteCount.fixed(seconds.median * 1e6, places: 1)
   }
 
   private static func text(_ spread: Spread) -> String {

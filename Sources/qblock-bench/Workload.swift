@@ -26,6 +26,8 @@ enum Workload: String, CaseIterable, ExpressibleByArgument {
   case check
   /// The start of a daemon until it has answered `query-version`, and its end.
   case start
+  /// A client that asks a daemon, with a commit that is ready, for its version and its jobs.
+  case questions
 
   /// With more, there would be nothing left of the smallest workload.
   static let largestScale = 1024

@@ -19,17 +19,20 @@ struct WorkloadPlan {
     case .check: [.base]
     case .chain: [.base] + (1..<Self.mostLayers).map { .layer($0) } + [.overlay]
     case .intermediate: [.base, .layer(1), .overlay]
-    case .contiguous, .random, .scattered, .zlib, .zstd, .zeros, .raw: [.base, .overlay]
+    case .contiguous, .random, .scattered, .zlib, .zstd, .zeros, .raw, .questions:
+      [.base, .overlay]
     }
   }
   /// Whether the images are changed by a run, and the base shows then what the overlay showed.
-  var commits: Bool { files.count > 1 }
+  var commits: Bool { files.count > 1 && questions == 0 }
   /// The format of the base.
   var baseFormat: String { workload == .raw ? "raw" : "qcow2" }
   /// By what the overlay's clusters are compressed; nil where they are written as they are.
   var compression: String? {
     [.zlib, .zstd].contains(workload) ? workload.rawValue : nil
   }
+  /// How often a client asks each question.
+  let questions: Int
   /// The length of each write in bytes.
   let writeLength: Int
   /// Where each write begins, in the order in which they are made.
@@ -38,6 +41,7 @@ struct WorkloadPlan {
   /// The writes of `workload`, `scale` times fewer than it says.
   init(_ workload: Workload, scale: Int) {
     self.workload = workload
+    questions = workload == .questions ? 5_000 / scale : 0
     switch workload {
     case .contiguous, .zeros, .intermediate:
       writeLength = 2 << 20
@@ -61,6 +65,8 @@ struct WorkloadPlan {
       virtualSize = (1 << 20) / scale * Self.clusterSize
     case .start:
       (writeLength, offsets, virtualSize) = (0, [], 0)
+    case .questions:
+      (writeLength, offsets, virtualSize) = (Self.clusterSize, [0], Self.clusterSize)
     case .random:
       writeLength = Self.clusterSize
       virtualSize = 64 << 30
@@ -88,7 +94,7 @@ struct WorkloadPlan {
   /// The least that the overlay takes.
   var leastOverlayBytes: Int {
     switch workload {
-    case .zeros, .intermediate, .check, .start: 0
+    case .zeros, .intermediate, .check, .start, .questions: 0
     case .chain: dataBytes / Self.mostLayers
     // Compressed to a tenth it would be no text.
     case .zlib, .zstd: dataBytes / 10

@@ -32,9 +32,9 @@ struct WorkloadResult {
     samples(contender).map(\.usage.peakBytes).max() ?? 0
   }
 
-  /// Calls that read or write, for each MiB of the workload's data; nil where it has none.
+  /// Calls that read or write, for each MiB of the workload's data; nil where none is committed.
   func callsPerMebibyte(_ contender: Contender) -> Double? {
-    guard plan.dataBytes > 0 else { return nil }
+    guard plan.commits else { return nil }
     let calls = Spread(samples(contender).map { Double($0.usage.io.calls) }).median
     return calls / (Double(plan.dataBytes) / 1_048_576)
   }
@@ -56,14 +56,42 @@ struct WorkloadResult {
   /// How many times longer than ours QEMU's program took, pair by pair.
   var ratio: Spread { quotient(.qemu, .ours) }
 
+  /// How long a client waits for an answer, in the middle ("p50") and with 99 of 100 answers
+  /// ("p99"); empty where none asked.
+  var answers: [AnswerTimes] {
+    (samples(.ours).first?.roundTrips ?? []).enumerated().flatMap { (index, trips) in
+      [("p50", \RoundTrips.median), ("p99", \.slow)].map { (name, figure) in
+        AnswerTimes(
+          name: "\(trips.command) \(name)",
+          qemu: Spread(samples(.qemu).map { $0.roundTrips[index][keyPath: figure] }),
+          ours: Spread(samples(.ours).map { $0.roundTrips[index][keyPath: figure] }),
+          ratio: quotient(.qemu, .ours) { $0.roundTrips[index][keyPath: figure] })
+      }
+    }
+  }
+
   /// How many times longer than the yardstick we took, pair by pair; nil where there is none.
   var besideCopy: Spread? {
     plan.contenders.contains(.copy) ? quotient(.ours, .copy) : nil
   }
 
-  private func quotient(_ one: Contender, _ other: Contender) -> Spread {
-    Spread(zip(samples(one), samples(other)).map { $0.usage.seconds / $1.usage.seconds })
+  private func quotient(
+    _ one: Contender, _ other: Contender, _ figure: (Sample) -> Double = { $0.usage.seconds }
+  ) -> Spread {
+    Spread(zip(samples(one), samples(other)).map { figure($0) / figure($1) })
   }
 
   private func samples(_ contender: Contender) -> [Sample] { pairs.compactMap { $0[contender] } }
+}
+
+/// How long answers take, in seconds.
+///
+/// Isolation: value.
+struct AnswerTimes {
+  /// Which command's, and which of them.
+  let name: String
+  let qemu: Spread
+  let ours: Spread
+  /// How many times longer QEMU's daemon lets a client wait than ours, pair by pair.
+  let ratio: Spread
 }

@@ -1,9 +1,11 @@
 import BlockCore
-import BlockGraph
 import BlockRuntime
+import Dispatch
 import Glibc
 import TestSupport
 import Testing
+
+@testable import BlockGraph
 
 @Suite @ControlPlane struct AddNodeTests {
   @Test("a chain opens from its headers, reads as qemu-img reads it, and only its top may change")
@@ -22,6 +24,21 @@ import Testing
     #expect(fixture.graph.overlays(of: chain[2]).map(\.name) == [chain[1].name])
     try await fixture.graph.remove(named: "top")
     #expect(fixture.graph.allNodes.isEmpty)
+  }
+
+  @Test("openings on a disk that does not answer hold up no others")
+  func stuckOpenings() async throws {
+    let lanes = LanePool(lanes: 4, budget: 2)
+    let fixture = try GraphFixture(lanes: lanes)
+    try fixture.makeChain()
+    let answer = DispatchSemaphore(value: 0)
+    for _ in 0..<3 {
+      lanes.run(on: fixture.image("dead", "dead/image").openings) { answer.wait() }
+    }
+    defer { for _ in 0..<3 { answer.signal() } }
+    let top = try await fixture.graph.add(fixture.image("top", "top"))
+    #expect(fixture.graph.chain(from: top).nodes.count == 3)
+    try await fixture.graph.remove(named: "top")
   }
 
   @Test("discard is the same all the way down, unless a node says otherwise")

@@ -11,9 +11,9 @@ struct GraphFixture {
   let directory: TemporaryDirectory
   let graph: BlockGraph
 
-  init(roots: [String] = []) throws {
+  init(roots: [String] = [], lanes: LanePool = .shared) throws {
     directory = try TemporaryDirectory()
-    graph = BlockGraph(gate: try OpenGate(roots: roots))
+    graph = BlockGraph(gate: try OpenGate(roots: roots), lanes: lanes)
   }
 
   nonisolated func path(_ name: String) -> String { directory.file(name) }

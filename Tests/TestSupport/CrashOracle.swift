@@ -182,7 +182,7 @@ package struct CrashOracle {
       while current.hasPrefix("./") { current.removeFirst(2) }
       guard let index = names.firstIndex(where: { $0 == current }),
         !unneeded.contains(names[index])
-      else { throw .view("\(name) leads to \(current), which is gone") }
+      else { throw .view("\(name) leads to \(String(current).printable), which is gone") }
       let (file, isReadOnly) = (images[index], !(isWritable && layers.isEmpty))
       let driver =
         try isReadOnly
