@@ -37,6 +37,9 @@ package enum Limits {
   package static let waitingChanges = 65_536
   /// One window of the copy loop.
   package static let copyWindowBytes = 2 << 20
+  /// What a step may move before it gives its lane back, where no speed is set: several windows,
+  /// because each new step wakes two threads, which takes as long as copying half of one.
+  package static let stepBytes = 16 << 20
   /// Windows in flight for one job: enough to keep two cores and a disk queue busy.
   package static let copyLanes = 4
   /// Lanes of the whole process; Dispatch stops at 255 threads.

@@ -40,7 +40,7 @@ final class SameBeneathWork: SteppedWork {
 
   func step(_ lease: StepLease) throws(StepError) -> StepResult {
     var bytes = 0
-    while let item = take(lease.budget - bytes) {
+    while let item = take(min(lease.budget - bytes, Limits.copyWindowBytes)) {
       try StepError.during(.read) { () throws(BlockError) in
         try compare(item, lease, &bytes)
       }

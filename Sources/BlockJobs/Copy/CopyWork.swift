@@ -7,9 +7,9 @@ import Synchronization
 /// The copy loop, from some layers of a chain into the one below or above them: takes what the plan
 /// says, looks again at what lies there, and writes it to the target, on several lanes at once.
 ///
-/// A step copies one large run or many small ones, up to its lease. Small ones pass through a
-/// buffer together (`CopyBatch`), whichever layers they come from. With a tracker, whatever is
-/// written to the top meanwhile is copied again, until nothing new has come.
+/// A step copies window by window, one large run or many small ones, up to its lease. Small ones
+/// pass through a buffer together (`CopyBatch`), whichever layers they come from. With a tracker,
+/// whatever is written to the top meanwhile is copied again, until nothing new has come.
 ///
 /// Isolation: any thread; state behind `state`.
 final class CopyWork: SteppedWork {
@@ -74,7 +74,7 @@ final class CopyWork: SteppedWork {
     try buffers.withBuffer { (buffer) throws(StepError) in
       var bytes = 0
       repeat {
-        guard var round = take(lease.budget - bytes) else {
+        guard var round = take(min(lease.budget - bytes, Limits.copyWindowBytes)) else {
           return StepResult(bytes: bytes, isExhausted: true)
         }
         defer { giveBack(round) }
@@ -112,7 +112,7 @@ final class CopyWork: SteppedWork {
     progress.expect(plan.bytes)
   }
 
-  /// The bytes that one batch takes for a lease of `budget`: somewhat more, because what is taken
+  /// The bytes that one batch takes for a window of `budget`: somewhat more, because what is taken
   /// from the plan holds only about so many, and a rest would be a batch of its own.
   private static func room(for budget: Int) -> Int { budget + budget / 4 }
 
@@ -120,9 +120,10 @@ final class CopyWork: SteppedWork {
   private func copy(
     _ round: inout CopyRound, through buffer: IOBuffer, _ lease: StepLease
   ) throws(StepError) {
+    let window = min(lease.budget, Limits.copyWindowBytes)
     var batch = CopyBatch(
       source, zeroing: zeroes, through: buffer, comparingIn: skipsIdentical ? buffers : nil,
-      limit: CopyWork.room(for: lease.budget), alignment: alignment)
+      limit: CopyWork.room(for: window), alignment: alignment)
     while let rest = round.next {
       // Before the look: a write that comes after this line is marked again, whatever the look saw.
       tracker?.clear(rest)

@@ -136,29 +136,30 @@ final class StepPump {
       let pause = max(
         work.isThrottled ? limiter.delay(at: now) : 0, retryAt > now ? retryAt - now : 0)
       guard pause == 0 else { return wake(after: pause) }
-      let budget =
-        limiter.speed == 0
-        ? Limits.copyWindowBytes : min(Limits.copyWindowBytes, limiter.quota)
-      limiter.spend(budget, at: now)
+      // What is moved without a limit does not count against one that is set meanwhile.
+      let share = limiter.speed == 0 ? nil : min(Limits.copyWindowBytes, limiter.quota)
+      let budget = share ?? Limits.stepBytes
+      if let share { limiter.spend(share, at: now) }
       stepsAtWork += 1
       let (stop, seen) = (stop, leftovers)
       lanes.run(on: device) {
         let result = Result { () throws(StepError) in
           try work.step(StepLease(budget: budget, stop: stop))
         }
-        ControlPlane.post { self.ended(result, budget: budget, seen: seen) }
+        ControlPlane.post { self.ended(result, share: share, seen: seen) }
       }
     }
     if isExhausted && stepsAtWork == 0 { finish(.success(())) }
   }
 
-  /// A step has ended. `seen` is the count of leftovers when it began: that it found nothing to do
-  /// is believed only if no other step put anything back meanwhile.
-  private func ended(_ result: Result<StepResult, StepError>, budget: Int, seen: Int) {
+  /// A step has ended, for which `share` was taken from the speed. `seen` is the count of leftovers
+  /// when it began: that it found nothing to do is believed only if no other step put anything back
+  /// meanwhile.
+  private func ended(_ result: Result<StepResult, StepError>, share: Int?, seen: Int) {
     stepsAtWork -= 1
     switch result {
     case .success(let step):
-      limiter.refund(budget - step.bytes)
+      if let share { limiter.refund(share - step.bytes) }
       backoff.reset()
       owner.moved(step.bytes)
       if step.isExhausted {
@@ -167,7 +168,7 @@ final class StepPump {
         noteLeftover()
       }
     case .failure(let error):
-      limiter.refund(budget)
+      limiter.refund(share ?? 0)
       noteLeftover()
       if failure == nil { react(to: error) }
     }

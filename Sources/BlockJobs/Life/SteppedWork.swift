@@ -67,7 +67,7 @@ package struct StepError: Error, Sendable {
 /// Isolation: any thread.
 package struct StepLease: Sendable {
   /// How long a step goes on beginning new pieces of its own.
-  private static let nanoseconds: UInt64 = 5_000_000
+  private static let nanoseconds: UInt64 = 10_000_000
 
   /// Bytes to move, about; at least 1.
   package let budget: Int
@@ -75,7 +75,7 @@ package struct StepLease: Sendable {
   private let deadline: UInt64
   private let clock = SystemClock()
 
-  /// A lease of `budget` bytes and 5 ms from now, that `stop` ends early.
+  /// A lease of `budget` bytes and 10 ms from now, that `stop` ends early.
   package init(budget: Int, stop: StopFlag = StopFlag()) {
     self.budget = budget
     self.stop = stop
