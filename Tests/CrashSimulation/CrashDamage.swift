@@ -55,6 +55,25 @@ struct CrashDamage {
     }
   }
 
+  /// An entry for zeros with a cluster that cannot be one, behind the disk's end, where no guest
+  /// meets it; all else is sound. Clusters of 512 bytes have no such entry.
+  mutating func misalignZero() {
+    guard let table = tables().last else { return }
+    // Bit 0 says zeros.
+    set(512 | 1, at: table + clusterSize - 8)
+  }
+
+  /// Clusters that a snapshot shares count as used once.
+  mutating func lower() {
+    let places = tables().flatMap { Array(stride(from: $0, to: $0 + clusterSize, by: 8)) }
+    let flags = CrashDamage.copied | CrashDamage.compressed
+    let shared = places.map { image.number(at: $0, width: 8) }
+      .filter { $0 & flags == 0 && $0 & CrashDamage.offsetMask != 0 }
+    for (index, entry) in shared.enumerated() where index % 2 == 0 {
+      setRefcount(of: cluster(entry), to: 1)
+    }
+  }
+
   /// Has the header say that refcounts may be wrong, where it can.
   mutating func mark(_ bit: UInt64) {
     if isVersion3 { set(image.number(at: 72, width: 8) | bit, at: 72) }
@@ -104,6 +123,14 @@ struct CrashDamage {
       image.number(at: $0, width: 8) & (CrashDamage.copied | CrashDamage.compressed)
         == CrashDamage.copied
     }
+  }
+
+  /// Where the L2 tables lie.
+  private func tables() -> [Int] {
+    let l1 = Int(image.number(at: 40, width: 8))
+    return (0..<Int(image.number(at: 36, width: 4)))
+      .map { cluster(image.number(at: l1 + $0 * 8, width: 8)) << clusterBits }
+      .filter { $0 != 0 }
   }
 
   private func cluster(_ entry: UInt64) -> Int {

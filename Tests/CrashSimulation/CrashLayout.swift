@@ -93,7 +93,7 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     return traits.contains(.oddSize) ? size + 512 : size
   }
 
-  private var isShortOfMemory: Bool { !traits.isDisjoint(with: [.smallCache, .noCache]) }
+  var isShortOfMemory: Bool { !traits.isDisjoint(with: [.smallCache, .noCache]) }
 
   /// The memory for the tables of all its images.
   package func makeBudget() -> CacheBudget {

@@ -25,7 +25,16 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   case repairLeaks = "repair (leaks)"
   case repairAll = "repair (all)"
   case repairAtOpen = "repair (at open)"
+  case repairZeros = "repair (zeros)"
+  case repairShared = "repair (shared)"
   case refuse = "refuse (corrupt)"
+
+  private var isRepair: Bool {
+    switch self {
+    case .repairLeaks, .repairAll, .repairAtOpen, .repairZeros, .repairShared: true
+    default: false
+    }
+  }
 
   /// Whether it makes sense with `layout`.
   package func fits(_ layout: CrashLayout) -> Bool {
@@ -38,7 +47,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     if layout.isForCopies { return fits(copiesOf: layout) }
     // A repair does not look at the base, and the other names of `link` are a qcow2 image's.
     if layout.traits.contains(.rawBase),
-      [.link, .repairLeaks, .repairAll, .repairAtOpen].contains(self)
+      self == .link || isRepair
     {
       return false
     }
@@ -55,6 +64,10 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .repairLeaks: layout.depth < 3 && !layout.traits.contains(.crowded)
     case .repairAll: layout.depth < 3
     case .repairAtOpen: layout.depth < 3 && layout.version == 3
+    // An offset is a multiple of 512, which all small clusters' are; no table ends behind a disk
+    // that is made to have many.
+    case .repairZeros: layout.version == 3 && layout.clusterSize > 512 && !layout.isShortOfMemory
+    case .repairShared: layout.traits.contains(.snapshot) && layout.version == 3
     // A disk of a few large clusters has none left to be taken.
     case .refuse:
       layout.depth < 3 && layout.version == 3 && layout.traits.isEmpty
@@ -87,6 +100,12 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .repairAtOpen:
       damage.forget()
       damage.mark(CrashDamage.dirty)
+    case .repairZeros:
+      damage.misalignZero()
+      damage.mark(CrashDamage.corrupt)
+    case .repairShared:
+      damage.lower()
+      damage.mark(CrashDamage.corrupt)
     case .refuse: damage.freeTable()
     default: return chain
     }
@@ -110,7 +129,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .commitIntermediate: try await CommitRun(scene).intermediate()
     case .stream, .streamAll, .streamPart, .streamMiddle, .streamNamed:
       try await stream(CommitRun(scene))
-    case .repairLeaks, .repairAll, .repairAtOpen: try repair(scene)
+    case .repairLeaks, .repairAll, .repairAtOpen, .repairZeros, .repairShared: try repair(scene)
     case .refuse:
       let damage = CrashRepair(nil, of: scene.initial[scene.names.count - 1])
       let guest = try CrashGuest(scene, damage: damage)

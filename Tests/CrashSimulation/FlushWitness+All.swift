@@ -53,6 +53,7 @@ extension FlushWitness {
     at("switchRefcounts(to:)", .newRefcountTableBeforeHeader, .repairAll, CrashLayout(512)),
     at("switchRefcounts(to:)", .headerBeforeOldRefcountTableFree, .repairAll, CrashLayout(512)),
     at("advance(_:)", .repairBeforeClean, .repairAtOpen, CrashLayout(512)),
+    at("checkZeroed()", .repairBeforeClean, .repairZeros, CrashLayout(4096)),
     at("markClean()", .clean, .repairAtOpen, CrashLayout(512)),
   ]
 

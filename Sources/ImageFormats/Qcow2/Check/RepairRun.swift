@@ -4,8 +4,9 @@ import BlockIO
 /// A check, the repair of what it found, and a second check that tells what is left.
 ///
 /// What a crash leaves after each step:
-/// 1. Entries for zeros lose a cluster that is not aligned. They need no flush: they read zero with
-///    it or without, whatever becomes of its refcount. Then all is checked afresh.
+/// 1. Entries for zeros lose a cluster that is not aligned: they read zero with it or without,
+///    whatever becomes of its refcount. They are flushed, because nothing else may be wrong; then
+///    all is checked afresh.
 /// 2. Refcounts that are too high, or too low and not 0, are corrected where they are: each is as
 ///    it was, or right. Where something in use has none, or blocks are broken, all are built anew
 ///    past the file's end, on a device in clusters that nothing refers to, flushed, and switched to
@@ -17,7 +18,8 @@ import BlockIO
 ///    (`repairBeforeClean`); before `clean` they are there or not, and the image is sound either
 ///    way.
 ///
-/// Tests: `CrashSmokeTests` (repair: leaks, all, at open), `DeviceRepairTests`, `CheckRepairTests`.
+/// Tests: `CrashSmokeTests` (repair: leaks, all, at open, zeros, shared), `DeviceRepairTests`,
+/// `CheckRepairTests`.
 ///
 /// Isolation: value of one owner.
 struct RepairRun: ~Copyable {
@@ -98,8 +100,7 @@ struct RepairRun: ~Copyable {
       if let next = try run.check.correctEntries(.zeros, from: entry, &changes) {
         return .zeros(entry: next)
       }
-      run = try CheckRun(io)
-      return .check
+      return try checkZeroed()
     case .correct(let block):
       if block < run.check.blocks {
         try run.check.correct(block: block, raises: raises)
@@ -165,6 +166,14 @@ struct RepairRun: ~Copyable {
     }
     writesL1 = run.check.isL1Sound
     return .flags(entry: 0)
+  }
+
+  /// Checks all afresh after entries for zeros were repaired, which may have been all that was
+  /// wrong.
+  private mutating func checkZeroed() throws(BlockError) -> Phase {
+    try io.flush(.repairBeforeClean)
+    run = try CheckRun(io)
+    return .check
   }
 
   private mutating func checkAgain() throws(BlockError) -> Phase {
