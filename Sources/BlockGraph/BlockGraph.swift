@@ -23,6 +23,9 @@ package final class BlockGraph {
   /// The names of the nodes that use a node as their file or backing node: thousands of chains may
   /// be open, and a change of one looks at its own nodes only.
   private var users: [ObjectIdentifier: Set<String>] = [:]
+  /// Devices that have not answered a look at one of their nodes yet, for which nobody waits any
+  /// more.
+  var stillDevices: Set<DeviceKey> = []
   /// Names of nodes that are being opened.
   private var reserved: Set<String> = []
   private var lastToken = 0
@@ -251,8 +254,6 @@ struct GraphEntry {
   var settings: AccessSettings
   /// What was last seen of its image and file.
   var lastLook: BlockNode.Look?
-  /// Whether somebody has given up waiting for such a look, which has not ended.
-  var isLookLate = false
   /// Who uses it, apart from the nodes above.
   var holders: [NodeHolder] = []
 

@@ -49,33 +49,30 @@ extension BlockGraph {
     return facts
   }
 
-  /// How long a device that is slow may take to tell of a node, and one that is not.
-  private static let patience = (slow: Duration.milliseconds(20), usual: Duration.seconds(2))
-  /// A device is slow while something on it takes longer, in nanoseconds.
-  private static let slowness: UInt64 = 20_000_000
+  /// How long a device may take to tell of a node; and when it seems not to answer, because
+  /// something on it has taken so long.
+  private static let patience = (usual: Duration.seconds(2), stillness: Duration.milliseconds(20))
 
   /// What the node's image and file tell; where their device does not answer, what they told last,
-  /// with what is known without them. So that who asks for all nodes does not wait for one.
+  /// with what is known without them. So that who asks for all nodes waits once for each device.
   private func look(at node: BlockNode) async throws(BlockError) -> BlockNode.Look {
-    let isSlow = lanes.isHeldUp(node.device, longerThan: BlockGraph.slowness)
-    let patience = isSlow ? BlockGraph.patience.slow : BlockGraph.patience.usual
     // Who asks again and again must not pile up what waits for the device.
-    if entries[node.name]?.isLookLate != true {
-      let answer = await lanes.perform(on: node.device, within: patience) {
-        () throws(BlockError) -> BlockNode.Look in
+    if !stillDevices.contains(node.device) {
+      let answer = await lanes.perform(
+        on: node.device, within: BlockGraph.patience.usual,
+        stillness: BlockGraph.patience.stillness
+      ) { () throws(BlockError) -> BlockNode.Look in
         try node.look()
       } late: { late in
-        self.update(node) { entry in
-          entry.isLookLate = false
-          entry.lastLook = (try? late.get()) ?? entry.lastLook
-        }
+        self.stillDevices.remove(node.device)
+        self.update(node) { $0.lastLook = (try? late.get()) ?? $0.lastLook }
       }
       if let answer {
         let seen = try answer.get()
         update(node) { $0.lastLook = seen }
         return seen
       }
-      update(node) { $0.isLookLate = true }
+      stillDevices.insert(node.device)
     }
     guard var last = entries[node.name]?.lastLook else {
       throw BlockError(

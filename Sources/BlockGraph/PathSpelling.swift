@@ -27,6 +27,15 @@ struct PathSpelling: Hashable, Sendable {
 }
 
 extension BlockNode {
+  /// Whether its file lies in the directory of `other`'s file, or further down in it, by their
+  /// names.
+  package func isBeside(_ other: BlockNode) -> Bool {
+    let (path, directory) = (PathSpelling(fileName), PathSpelling(other.fileName))
+    return hasTextName && path.isAbsolute == directory.isAbsolute
+      && !path.components.contains("..") && !directory.components.contains("..")
+      && path.components.starts(with: directory.components.dropLast())
+  }
+
   /// The absolute name of the node's file without `.`, `..` and doubled slashes, as it may be
   /// stored where others read it; the name as it is, where a symbolic link on the way makes the
   /// plain one another file, or where it is not text. Lane.

@@ -39,8 +39,13 @@ package final class DirectoryRoot: Sendable {
         }
       }
       return OpenFile(owning: descriptor, name: path.text)
-    } catch let error where error.errno == EXDEV || error.errno == ELOOP {
+    } catch let error where error.errno == EXDEV {
       throw outside(path)
+    } catch let error where error.errno == ELOOP {
+      throw BlockError(
+        .permission,
+        "'\(path.text)' leads through too many symbolic links, or through one of /proc",
+        file: path.text)
     }
   }
 

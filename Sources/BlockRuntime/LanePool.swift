@@ -79,12 +79,12 @@ package final class LanePool: Sendable {
     }
   }
 
-  /// Whether a step of `key` has been running for longer than `nanoseconds`: its device is slow, or
-  /// does not answer.
-  package func isHeldUp(_ key: DeviceKey, longerThan nanoseconds: UInt64) -> Bool {
+  /// Whether a step of `key` has been running for longer than `time`: its device is slow, or does
+  /// not answer.
+  package func isHeldUp(_ key: DeviceKey, longerThan time: Duration) -> Bool {
     let now = SystemClock().nanoseconds
     return state.withLock { state in
-      state.devices[key]?.begun.first.map { now - $0 > nanoseconds } ?? false
+      state.devices[key]?.begun.first.map { .nanoseconds(Int64(now - $0)) > time } ?? false
     }
   }
 

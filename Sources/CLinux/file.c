@@ -64,7 +64,14 @@ int32_t cl_open_beneath(int32_t root, const char *path, int32_t flags) {
   struct open_how how = {
       .flags = (uint64_t)(uint32_t)flags,
       .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-  return (int32_t)syscall(SYS_openat2, root, path, &how, sizeof how);
+  // Where something is renamed anywhere at that moment, the kernel cannot tell where ".." leads,
+  // and asks to try again.
+  int32_t fd = -1;
+  for (int tries = 0; tries < 1000; tries++) {
+    fd = (int32_t)syscall(SYS_openat2, root, path, &how, sizeof how);
+    if (fd >= 0 || errno != EAGAIN) break;
+  }
+  return fd;
 }
 
 int32_t cl_direct_alignment(int32_t fd) {

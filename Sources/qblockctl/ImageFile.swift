@@ -215,6 +215,11 @@ struct ImageFile {
       throw Failure("Could not open '\(file)': \(systemSentence(errno))\(hint)")
     }
     defer { close(descriptor) }
+    // What is read from a pipe is gone.
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0,
+      [S_IFREG, S_IFBLK].contains(status.st_mode & S_IFMT)
+    else { throw Failure("'\(file)' is not a regular file or block device") }
     var magic: [UInt8] = [0, 0, 0, 0]
     let count = unsafe read(descriptor, &magic, magic.count)
     guard count >= 0 else {

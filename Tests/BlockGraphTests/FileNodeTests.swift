@@ -1,8 +1,10 @@
 import BlockCore
-import BlockGraph
 import BlockRuntime
+import Dispatch
 import TestSupport
 import Testing
+
+@testable import BlockGraph
 
 @Suite @ControlPlane struct FileNodeTests {
   private func file(_ fixture: GraphFixture, readOnly: Bool? = nil) -> NodeSpecification {
@@ -107,5 +109,24 @@ import Testing
     let after = try await fixture.graph.facts(of: node)[0]
     #expect(after.virtualSize > before.virtualSize)
     #expect(after.driver == "file" && after.fileName == fixture.path("a"))
+  }
+
+  @Test("a device that does not answer is waited for once, and its nodes tell what they told last")
+  func stillDevice() async throws {
+    let lanes = LanePool(lanes: 4, budget: 1)
+    let fixture = try GraphFixture(lanes: lanes)
+    try fixture.makeChain()
+    let top = try await fixture.graph.add(fixture.image("top", "top"))
+    let answer = DispatchSemaphore(value: 0)
+    lanes.run(on: top.device) { answer.wait() }
+    let sizes = try await fixture.graph.facts(of: top).map(\.virtualSize)
+    #expect(sizes == [1 << 20, 1 << 20, 1 << 20])
+    #expect(fixture.graph.stillDevices == [top.device])
+    answer.signal()
+    // The look that nobody waited for comes in its turn, before this one.
+    _ = await lanes.perform(on: top.device) { () throws(BlockError) in }
+    await Task.yield()
+    #expect(fixture.graph.stillDevices.isEmpty)
+    try await fixture.graph.remove(named: "top")
   }
 }

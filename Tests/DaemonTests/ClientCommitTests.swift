@@ -168,4 +168,26 @@ struct ClientCommitTests {
     #expect(refused.errors.contains("--backing-format"))
     try stage.done("commit", "--backing-format", "qcow2", "top")
   }
+
+  @Test("a base in another directory is written to only when it is named")
+  func strangersBase() throws {
+    let stage = try ClientStage()
+    let other = try TemporaryDirectory(in: "/tmp")
+    let victim = other.file("victim")
+    #expect(try stage.img("create", "-q", "-f", "raw", victim, "1M").status == 0)
+    let made = try stage.img("create", "-q", "-f", "qcow2", "-b", victim, "-F", "raw", "stranger")
+    #expect(made.status == 0, "\(made.output)")
+    try stage.write("stranger", "write -P 65 0 64k")
+    let before = try other.read("victim")
+    for words in [["commit", "stranger"], ["commit", "--private", "stranger"]] {
+      let outcome = try ClientProgram.run(
+        (words.contains("--private") ? [] : ["--socket", stage.daemon.socket]) + words,
+        in: stage.directory)
+      #expect(outcome.status == 1)
+      #expect(outcome.errors.contains("'\(victim)' is named only by the image over it"))
+      #expect(try other.read("victim") == before)
+    }
+    try stage.done("commit", "-q", "-b", victim, "stranger")
+    #expect(try other.read("victim").prefix(64 << 10).allSatisfy { $0 == 65 })
+  }
 }

@@ -242,3 +242,29 @@ extension QemuTools {
     #expect(outcome.status == 0, "\(outcome.output)")
   }
 }
+
+@Test(
+  "who ends a pending job may dismiss it, and remove its node, with the next command",
+  arguments: [true, false], [true, false])
+func endOfPendingJob(isFinalized: Bool, isActive: Bool) throws {
+  let stage = try DaemonStage()
+  for _ in 0..<8 {
+    try stage.openChain()
+    try stage.commit("j") {
+      ($0.autoFinalize, $0.autoDismiss) = (false, false)
+      if !isActive { ($0.topNode, $0.baseNode) = ("middle", "base") }
+    }
+    if isActive {
+      try stage.wait("j", until: .ready)
+      try stage.client.execute(JobComplete { $0.id = "j" })
+    }
+    while try stage.job("j").status != .pending {}
+    if isFinalized {
+      try stage.client.execute(JobFinalize { $0.id = "j" })
+    } else {
+      try stage.client.execute(JobCancel { $0.id = "j" })
+    }
+    try stage.client.execute(JobDismiss { $0.id = "j" })
+    try stage.client.remove("overlay")
+  }
+}

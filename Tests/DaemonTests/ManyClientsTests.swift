@@ -1,5 +1,6 @@
 import Foundation
 import JSONValue
+import LoadTrials
 import QMP
 import QMPClient
 import TestSupport
@@ -166,4 +167,19 @@ enum Python {
     URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("Scripts/\(name)").path
   }
+}
+
+@Test("jobs that wait for their speed hold no memory for copying")
+func waitingJobs() throws {
+  let stage = try DaemonStage()
+  try stage.openChain()
+  for index in 0..<400 {
+    try stage.client.execute(
+      BlockChecksum {
+        $0.node = "overlay"
+        ($0.job.id, $0.job.speed) = ("j\(index)", 1)
+      })
+  }
+  // What one buffer each would take.
+  #expect(try DaemonUsage(of: stage.daemon.pid).residentKibibytes < 400 << 10)
 }

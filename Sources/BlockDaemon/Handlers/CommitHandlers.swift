@@ -171,7 +171,8 @@ extension DaemonServices {
     }
   }
 
-  /// The base by its distance from top. Who asks for it has chosen it, as if by its name.
+  /// The base by its distance from top. Who asks for it has chosen it, as if by its name, where it
+  /// lies beside the device's file; which file elsewhere it is, the headers say and not the client.
   private func commitBase(
     _ call: BlockCommit, _ depth: Int, in chain: BackingChain
   ) throws(QMPError) -> BlockNode {
@@ -182,8 +183,9 @@ extension DaemonServices {
     guard depth < chain.nodes.count else {
       throw QMPError("Only \(chain.nodes.count - 1) images lie below top, not \(depth)")
     }
-    graph.noteNamed(chain.nodes[depth])
-    return chain.nodes[depth]
+    let base = chain.nodes[depth]
+    if let device = graph.node(named: call.device), base.isBeside(device) { graph.noteNamed(base) }
+    return base
   }
 
   /// The node `name`, which must be one of `chain`.

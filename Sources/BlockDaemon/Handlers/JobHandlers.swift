@@ -53,7 +53,8 @@ extension CommandDispatcher {
     }
   }
 
-  /// A command that does one thing to one job.
+  /// A command that does one thing to one job. When what it asks for ends the job at once, the
+  /// answer goes out when that is done: who reads it may dismiss the job, and remove its nodes.
   private func verb<Command: QMPCommand>(
     _ command: Command.Type, _ id: any KeyPath<Command, String> & Sendable,
     _ find: @escaping @ControlPlane (String) throws(QMPError) -> Job,
@@ -62,6 +63,7 @@ extension CommandDispatcher {
     on(command) { (call) async throws(QMPError) in
       let job = try find(call[keyPath: id])
       do throws(BlockError) { try act(job, call) } catch { throw QMPError(error) }
+      await job.settled()
       return EmptyReply()
     }
   }

@@ -6,13 +6,13 @@ import Synchronization
 ///
 /// Isolation: any thread; one step at a time, state behind `state`.
 final class SequentialWork: SteppedWork {
-  /// Does what there is to do at the front of a range, up to a window of bytes, with a buffer of
-  /// its own. Returns how many bytes are done, 0 where the work is over early.
+  /// Does what there is to do at the front of a range, up to a window of bytes, with a buffer that
+  /// is its own for as long. Returns how many bytes are done, 0 where the work is over early.
   typealias Body =
     @Sendable (_ rest: ByteRange, _ buffer: IOBuffer) throws(StepError) -> Int
 
   private let progress: JobProgress
-  private let buffer: IOBuffer
+  private let buffers: BufferPool
   private let rest: Mutex<ByteRange>
   private let body: Body
 
@@ -20,7 +20,7 @@ final class SequentialWork: SteppedWork {
   init(_ range: ByteRange, windows: Int = 1, progress: JobProgress, _ body: @escaping Body) {
     self.progress = progress
     self.body = body
-    buffer = IOBuffer(count: windows * Limits.copyWindowBytes)
+    buffers = BufferPool.of(size: windows * Limits.copyWindowBytes)
     rest = Mutex(range)
     progress.expect(range.length)
   }
@@ -33,7 +33,7 @@ final class SequentialWork: SteppedWork {
     var bytes = 0
     defer { rest.withLock { $0 = left } }
     while !left.isEmpty {
-      let done = try body(left, buffer)
+      let done = try buffers.withBuffer { (buffer) throws(StepError) in try body(left, buffer) }
       left = done == 0 ? left.dropping(left.length) : left.dropping(done)
       bytes += done
       progress.advance(by: done)

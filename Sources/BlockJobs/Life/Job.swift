@@ -251,6 +251,16 @@ package final class Job {
     }
   }
 
+  /// Returns once the job has its last steps behind it, and those of its group have, if it is on
+  /// the way there.
+  package func settled() async {
+    for job in group?.members ?? [self] where job.machine.isEnding {
+      await withCheckedContinuation { continuation in
+        _ = job.when({ $0.machine.isConcluded }) { _ in continuation.resume() }
+      }
+    }
+  }
+
   private func beginEnd() throws(BlockError) {
     try machine.finalize()
     pendingEnd.take()?.resume(returning: true)

@@ -11,7 +11,7 @@ import BlockRuntime
 @ControlPlane
 final class JobGroup {
   /// In the order of their last steps.
-  private let members: [Job]
+  let members: [Job]
   /// Those whose work is done.
   private var arrived: Set<String> = []
   /// Whether one has failed or was cancelled before the decision.

@@ -44,6 +44,9 @@ package struct JobStateMachine: Sendable {
   /// Whether the end has begun: it is too late to cancel.
   package private(set) var isFinalizing = false
 
+  /// Whether it is on the way to its end, which nobody holds up any more.
+  package var isEnding: Bool { !isConcluded && (isFinalizing || status == .aborting) }
+
   package init(id: String, device: String, canComplete: Bool) {
     self.id = id
     self.device = device

@@ -67,34 +67,44 @@ extension Qcow2State {
   static var scanBytes: Int { 64 << 10 }
 
   /// Appends what `count` slices from `offset` on say. Most of a large disk's tables is zeros,
-  /// which are passed over a slice at a time.
+  /// often holes in the file: these are not read, and slices of zeros are passed over as a whole.
   private mutating func scan(
     _ count: Int, at offset: Int, from guest: Int, in range: ByteRange,
     to list: inout MappingList
   ) throws(BlockError) {
-    let buffer = scanBuffer ?? IOBuffer(count: Qcow2State.scanBytes)
-    scanBuffer = buffer
     let sliceBytes = geometry.sliceBytes
-    try io.read(.l2Table, at: offset, into: buffer, count: count * sliceBytes)
-    for index in 0..<count where !list.isFull {
-      let start = guest + index * l2.sliceWords << geometry.clusterBits
-      let cached = l2.cached(at: offset + index * sliceBytes)
-      if let words = cached?.words {
-        try appendEntries(words.count, from: start, in: range, to: &list) { words[$0] }
-        continue
+    let bytesPerSlice = l2.sliceWords << geometry.clusterBits
+    var index = 0
+    while index < count, !list.isFull {
+      let rest = ByteRange(at: offset + index * sliceBytes, length: (count - index) * sliceBytes)
+      let extent = try io.storage.extent(in: rest)
+      let holes = extent.isData ? 0 : extent.range.length / sliceBytes
+      let slices = max(1, holes, extent.range.length.dividedRoundingUp(by: sliceBytes))
+      let buffer = scanBuffer ?? IOBuffer(count: Qcow2State.scanBytes)
+      scanBuffer = buffer
+      if holes == 0 {
+        try io.read(.l2Table, at: rest.lower, into: buffer, count: slices * sliceBytes)
       }
-      try buffer.withBytes(index * sliceBytes..<(index + 1) * sliceBytes) {
-        (bytes) throws(BlockError) in
-        if bytes.isAllZero {
-          let part = ByteRange(at: start, length: l2.sliceWords << geometry.clusterBits)
-            .intersection(range)
-          list.append(ImageMapping(range: part, content: .unallocated))
-        } else {
-          try appendEntries(l2.sliceWords, from: start, in: range, to: &list) {
-            bytes.bigEndian(at: $0 * 8)
+      for number in 0..<(holes > 0 ? holes : slices) where !list.isFull {
+        let start = guest + (index + number) * bytesPerSlice
+        let cached = l2.cached(at: rest.lower + number * sliceBytes)
+        if let words = cached?.words {
+          try appendEntries(words.count, from: start, in: range, to: &list) { words[$0] }
+          continue
+        }
+        try buffer.withBytes(number * sliceBytes..<(number + 1) * sliceBytes) {
+          (bytes) throws(BlockError) in
+          if holes > 0 || bytes.isAllZero {
+            let part = ByteRange(at: start, length: bytesPerSlice).intersection(range)
+            list.append(ImageMapping(range: part, content: .unallocated))
+          } else {
+            try appendEntries(l2.sliceWords, from: start, in: range, to: &list) {
+              bytes.bigEndian(at: $0 * 8)
+            }
           }
         }
       }
+      index += holes > 0 ? holes : slices
     }
   }
 
