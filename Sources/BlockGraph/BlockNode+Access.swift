@@ -23,6 +23,9 @@ extension BlockNode {
   /// The host file at the bottom of the node.
   var bottomFile: HostFile? { file?.bottomFile ?? hostFile }
 
+  /// Where the highest write to the file ended, if this is the node of a file; in bytes.
+  package var highestFileWrite: Int? { hostFile?.highestWrite }
+
   /// Makes durable what the node's file holds, whoever has written it. Lane.
   package func makeFileDurable() throws(BlockError) { try bottomFile?.makeDurable() }
 

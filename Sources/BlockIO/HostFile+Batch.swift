@@ -43,8 +43,8 @@ extension HostFile {
         }
       case .write:
         let file = try writableFile()
-        defer { noteChange() }
         let range = ByteRange(at: start, length: total)
+        defer { noteChange(upTo: range.upper) }
         done = try besidePartialWrites(file, range) { () throws(BlockError) in
           try SystemCall.run(on: name) {
             unsafe pwritev(file.descriptor, vectors, Int32(vectors.count), start)

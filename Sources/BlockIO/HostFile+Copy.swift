@@ -31,7 +31,7 @@ extension HostFile {
       return target.length
     }
     let into = try writableFile()
-    defer { noteChange() }
+    defer { noteChange(upTo: target.upper) }
     return try besidePartialWrites(into, target) { () throws(BlockError) in
       let cloned = try clone(source, extent.range, into, target)
       return try cloned > 0 ? cloned : copyRange(source, extent.range, into, target)

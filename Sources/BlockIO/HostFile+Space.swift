@@ -10,7 +10,7 @@ extension HostFile {
   package func writeZeroes(_ range: ByteRange, deallocate: Bool) throws(BlockError) {
     let file = try writableFile()
     defer {
-      noteChange()
+      noteChange(upTo: range.upper)
       forgetKnownData(in: range)
     }
     // A device's fallocate takes whole blocks only.

@@ -47,6 +47,7 @@ package final class HostFile: Storage {
   /// was opened here; and how many of them the last flush has made durable.
   private let changes = Atomic<Int>(1)
   private let durableChanges = Atomic<Int>(0)
+  private let highest = Atomic<Int>(0)
   /// Held by large writes through the page cache.
   let bulkWrites = SleepingLock()
   /// Held by who looks where data is.
@@ -210,7 +211,7 @@ extension HostFile {
 
   package func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
     let file = try writableFile()
-    defer { noteChange() }
+    defer { noteChange(upTo: offset + bytes.byteCount) }
     try unsafe bytes.withUnsafeBytes { (bytes) throws(BlockError) in
       let range = ByteRange(at: offset, length: bytes.count)
       if unsafe isAligned(bytes, at: offset) {
@@ -249,8 +250,14 @@ extension HostFile {
     }
   }
 
-  /// Notes the end of a change, whatever came of it.
-  func noteChange() { changes.add(1, ordering: .acquiringAndReleasing) }
+  /// Notes the end of a change, whatever came of it; one that writes as far as `end`.
+  func noteChange(upTo end: Int = 0) {
+    if end > 0 { highest.max(end, ordering: .relaxed) }
+    changes.add(1, ordering: .acquiringAndReleasing)
+  }
+
+  /// Where the highest of all writes ended, zeros among them, since it was opened; in bytes.
+  package var highestWrite: Int { highest.load(ordering: .relaxed) }
 
   package func truncate(to size: Int) throws(BlockError) {
     let file = try writableFile()

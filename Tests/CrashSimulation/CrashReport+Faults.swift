@@ -54,7 +54,7 @@ extension CrashReport {
         tell("\(result.series.layout), \(result.series.operation.rawValue), \(name): \(fault)")
       }
     }
-    tell("| error at every place | injected | bad |")
+    tell("| error at up to 40 places of each series of calls | injected | bad |")
     tell("|---|---|---|")
     for (name, row) in rows.sorted(by: { $0.key < $1.key }) {
       tell("| \(name) | \(row.injected) | \(row.bad) |")

@@ -27,6 +27,12 @@ func nodesCount() throws {
   #expect(middle.stats.writtenBytes == 65_536 && middle.stats.writes > 0)
   #expect(middle.stats.highestWrite == 192 << 10 && middle.stats.flushes > 0)
   #expect(middle.stats.writeNanoseconds > 0 && middle.stats.failedWrites == 0)
+  // Where an image ends in its file, libvirt asks the file's node.
+  let file = try #require(middle.parent)
+  let size = try stage.images.directory.read("middle.qcow2").count
+  #expect(file.stats.highestWrite > 192 << 10 && file.stats.highestWrite <= size)
+  #expect(after[file.nodeName ?? ""]?.stats.highestWrite == file.stats.highestWrite)
+  #expect(overlay.parent?.stats.highestWrite == 0)
   try stage.stop()
 }
 

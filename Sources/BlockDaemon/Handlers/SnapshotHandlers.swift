@@ -97,7 +97,8 @@ extension DaemonServices {
   }
 
   /// An overlay of the node's size that names the node's file and format. It is durable when this
-  /// returns; a crash before leaves no image, or half of one, that nothing refers to.
+  /// returns; a crash before leaves no image, or half of one, that nothing refers to. Tests:
+  /// `CrashSmokeTests` (create).
   private func makeOverlay(_ file: String, over node: BlockNode) async throws(QMPError) {
     try checkHasName(node, "mode")
     let gate = graph.gate

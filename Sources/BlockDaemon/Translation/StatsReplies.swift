@@ -8,6 +8,8 @@ extension BlockStats {
     self.init()
     nodeName = node.name
     stats = BlockDeviceStats(counters)
+    // What an image writes does not pass through its file's node.
+    if let written = node.highestFileWrite { stats.highestWrite = written }
     driverSpecific = FileDriverStats(node, counters.discards)
     parent = node.file.map(BlockStats.init)
   }

@@ -3,6 +3,9 @@ package import BlockRuntime
 
 /// Makes an image: one call on a lane.
 ///
+/// Crash: no image or half of one before the flush at its end, and the whole one after it
+/// (`Qcow2Create`); nobody has heard of it before. Tests: `CrashSmokeTests` (create).
+///
 /// Isolation: control plane.
 @ControlPlane
 package final class CreateJob: JobBody {

@@ -11,8 +11,8 @@ package import ImageFormats
 /// durable before the layer is emptied, whoever has written it.
 ///
 /// What a crash leaves is the driver's affair: the full layer, or an empty one, or (with `discard`)
-/// one that is emptied up to some cluster. Tests: `CrashSmokeTests` (reset, discard),
-/// `KillSmokeTests`.
+/// one that is emptied up to some cluster. Tests: `CrashSmokeTests` (reset, discard: the driver),
+/// `KillSmokeTests`, `MakeEmptyOrderTests` (the flush of what lies underneath).
 ///
 /// Isolation: control plane.
 @ControlPlane

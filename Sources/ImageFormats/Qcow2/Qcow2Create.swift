@@ -34,8 +34,9 @@ package enum Qcow2Create {
   ///   written; `noSpace` or `io` from the storage.
   ///
   /// Crash: before `creation`, the one flush, no image or half of one, which nobody has been told
-  /// of; after it the whole image. With `preallocatesMetadata` the empty image is durable first,
-  /// and then what a crash leaves of a write.
+  /// of (on a device the old header may stand over new tables: what was there is given up when
+  /// this begins); after it the whole image. With `preallocatesMetadata` the empty image is durable
+  /// first, and then what a crash leaves of a write.
   ///
   /// Tests: `CrashSmokeTests` (create), `GrowthTests`.
   ///
@@ -48,7 +49,7 @@ package enum Qcow2Create {
     let entries = geometry.l1Entries(for: options.size)
     let layout = EmptyLayout(geometry, start: HostCluster(index: 1), l1Entries: entries)
     let header = try header(options, geometry, layout, entries, file: storage.name)
-    // Header last: until it stands, the file is no image at all.
+    // Header last: until it stands, a file is no image at all.
     var state = Qcow2State(
       header, MetadataIO(storage: storage, elided: elided),
       PageStore(try CacheLimits(CacheSizes()), of: CacheBudget()),

@@ -8,6 +8,7 @@ package struct QueryBlockGraph: QMPCommand {
   package init() {}
 
   package static let name = "x-debug-query-block-graph"
+  package static let features = ["unstable"]
   package static let summary = "All nodes and jobs, and who uses which node in what way"
   package static let members: [WireMember<Self>] = []
 }

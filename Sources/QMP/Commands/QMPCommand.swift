@@ -16,10 +16,13 @@ package protocol QMPCommand: WireRecord {
   static var summary: String { get }
   /// Whether it may be asked out of band: it takes no time and waits for nothing.
   static var allowsOutOfBand: Bool { get }
+  /// What readers of the schema should know of it, by QAPI's words: `unstable`, `deprecated`.
+  static var features: [String] { get }
 }
 
 extension QMPCommand {
   package static var allowsOutOfBand: Bool { false }
+  package static var features: [String] { [] }
 
   /// The call that `arguments` make; the errors are QEMU's.
   package init(arguments: JSONObject) throws(QMPError) {

@@ -37,6 +37,7 @@ package struct SchemaBuilder {
         SchemaCommand {
           ($0.argumentType, $0.replyType) = (argumentType, replyType)
           $0.allowsOutOfBand = Command.allowsOutOfBand
+          $0.features = Command.features
         })
     }
   }

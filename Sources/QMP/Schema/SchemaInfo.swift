@@ -195,6 +195,7 @@ package struct SchemaCommand: WireRecord {
   package var argumentType = ""
   package var replyType = ""
   package var allowsOutOfBand = false
+  package var features: [String] = []
 
   package init() {}
 
@@ -202,6 +203,7 @@ package struct SchemaCommand: WireRecord {
     .required("arg-type", \.argumentType, "The object that its arguments are"),
     .required("ret-type", \.replyType, "The type of its answer"),
     .required("allow-oob", \.allowsOutOfBand, "Whether it may be asked out of band"),
+    .defaulted("features", \.features, "What a reader should know of it, by QAPI's words"),
   ]
 }
 

@@ -18,10 +18,11 @@ KINDS = {
     "object": {"members": [{"name": str, "type": str, "default": type(None)}],
                "tag": str, "variants": [{"case": str, "type": str}]},
     "alternate": {"members": [{"type": str}]},
-    "command": {"arg-type": str, "ret-type": str, "allow-oob": bool},
+    "command": {"arg-type": str, "ret-type": str, "allow-oob": bool,
+                "features": [str]},
     "event": {"arg-type": str},
 }
-OPTIONAL = {"default", "tag", "variants", "allow-oob"}
+OPTIONAL = {"default", "tag", "variants", "allow-oob", "features"}
 BUILTIN = {"str": ("string", str), "int": ("int", int), "bool": ("boolean", bool),
            "null": ("null", type(None)), "any": ("value", object)}
 
