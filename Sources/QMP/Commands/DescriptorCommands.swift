@@ -97,6 +97,7 @@ package struct QueryFDSets: QMPCommand {
   package init() {}
 
   package static let name = "query-fdsets"
+  package static let allowsOutOfBand = true
   package static let summary = "All sets of descriptors"
   package static let members: [WireMember<Self>] = []
 }

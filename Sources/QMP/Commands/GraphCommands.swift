@@ -9,6 +9,7 @@ package struct QueryBlockGraph: QMPCommand {
 
   package static let name = "x-debug-query-block-graph"
   package static let features = ["unstable"]
+  package static let allowsOutOfBand = true
   package static let summary = "All nodes and jobs, and who uses which node in what way"
   package static let members: [WireMember<Self>] = []
 }
