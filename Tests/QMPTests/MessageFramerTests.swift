@@ -73,10 +73,24 @@ func framesPieces(text: String, expected: [MessageFramer.Frame]) {
   }
 }
 
-@Test("QEMU's flush byte 0xFF is garbage, and so is the rest of its line")
+@Test("QEMU's flush byte 0xFF is garbage, and behind it a message begins, whatever stood before")
 func flushByte() {
-  let bytes = [0xFF] + Array("{}\n{}".utf8)
-  #expect(frames(bytes) == [error("JSON parse error, stray '\\xff'"), .message([:])])
+  let flushed = [error("JSON parse error, stray '\\xff'"), .message([:])]
+  #expect(frames([0xFF] + Array("{}".utf8)) == flushed)
+  #expect(frames(Array("{\"a\": [".utf8) + [0xFF] + Array("{}".utf8)) == flushed)
+  let inString = frames(Array("{\"a".utf8) + [0xFF] + Array("{}".utf8))
+  #expect(inString == [error("JSON parse error, invalid UTF-8 sequence in string"), .message([:])])
+  // The rest of a bad line is no message.
+  let skipped = frames(Array("GARBAGE {}".utf8) + [0xFF] + Array("{}".utf8))
+  #expect(skipped == [error("JSON parse error, stray 'G'"), .message([:])])
+}
+
+@Test("The framer knows how long the message was")
+func messageBytes() {
+  var framer = MessageFramer()
+  framer.receive(" {\"a\": 1}\n{}".utf8)
+  #expect(framer.next() == .message(["a": 1]) && framer.messageBytes == 8)
+  #expect(framer.next() == .message([:]) && framer.messageBytes == 2)
 }
 
 @Test("16 MiB without a newline give one error and hold no memory")

@@ -4,7 +4,8 @@ package import JSONValue
 ///
 /// A message ends where its top-level value closes, not at a newline: `qemu.qmp` sends none. A
 /// wrong message gives one error. Where its end is still clear, the next message begins right
-/// behind it; where it is not, everything up to the next newline is skipped.
+/// behind it; where it is not, everything up to the next newline is skipped. The byte 0xFF ends
+/// whatever stands before it.
 ///
 /// Isolation: value.
 package struct MessageFramer: Sendable {
@@ -18,6 +19,9 @@ package struct MessageFramer: Sendable {
 
   /// Whether a message, or the skipping of a bad one, has begun and not ended.
   package var isInsideMessage: Bool { scanner.hasBegun || isSkipping }
+
+  /// How many bytes the message had that `next` gave last.
+  package private(set) var messageBytes = 0
 
   private let limits: JSONLimits
   private var scanner: JSONScanner
@@ -52,7 +56,7 @@ package struct MessageFramer: Sendable {
       if isSkipping {
         position += 1
         start = position
-        isSkipping = byte != UInt8(ascii: "\n")
+        isSkipping = !MessageFramer.ends(byte)
         continue
       }
       switch scanner.scan(byte) {
@@ -62,17 +66,23 @@ package struct MessageFramer: Sendable {
       case .ended(let before, let fault):
         if !before { position += 1 }
         let text = input[start..<position]
+        messageBytes = text.count
         beginMessage()
         return fault.map { .error(QMPError($0.description)) } ?? frame(text)
       case .failed(let error):
         position += 1
-        isSkipping = byte != UInt8(ascii: "\n")
+        isSkipping = !MessageFramer.ends(byte)
         beginMessage()
         return .error(QMPError(error.description))
       }
     }
+    // The memory of what is done with goes with it: most clients say nothing for a long time.
+    if start == input.count { (input, start, position) = ([], 0, 0) }
     return nil
   }
+
+  /// Whether a new message may begin behind `byte`, whatever stands before it.
+  private static func ends(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\n") || byte == 0xFF }
 
   private mutating func beginMessage() {
     scanner = JSONScanner(limits: limits)
