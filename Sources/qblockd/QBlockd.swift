@@ -88,6 +88,18 @@ struct QBlockd: ParsableCommand {
     transform: logLevel(named:))
   var logLevel = Logger.Level.notice
 
+  /// Whatever is wrong with the command line ends the program as everything does that keeps it from
+  /// starting: with one sentence and status 1.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      // Help and the version come this way, too.
+      exit(withError: exitCode(for: error).isSuccess ? error : StartFailure(message(for: error)))
+    }
+  }
+
   func run() throws {
     ProcessMemory.useOneArena()
     let configuration = try daemonConfiguration()
@@ -159,6 +171,13 @@ struct QBlockd: ParsableCommand {
   private func lasting(_ path: String) -> String {
     daemonize ? absolutePath(path) : path
   }
+}
+
+/// Why the daemon does not start.
+private struct StartFailure: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ sentence: String) { description = sentence }
 }
 
 /// The daemon lives as long as the process.

@@ -85,12 +85,16 @@ func configuredNodes() throws {
     (["--blockdev", "{"], "JSON parse error"),
     (["--socket-mode", "999"], "not an octal number"),
     (["--image-root", "relative"], "is not an absolute path"),
+    (["--max-clients", "many"], "The value 'many' is invalid"),
+    (["--cache-size", "much"], "'much' is not a number of bytes"),
+    (["--nope"], "Unknown option '--nope'"),
   ]
   for (arguments, sentence) in cases {
     let failure = try #require(throws: DaemonProcess.StartFailure.self) {
       try DaemonProcess.start(arguments: arguments)
     }
-    #expect(failure.status != 0 && failure.output.contains(sentence), "\(failure)")
+    #expect(failure.status == 1 && failure.output.contains(sentence), "\(failure)")
+    #expect(failure.output.split(separator: "\n").count == 1, "\(failure)")
   }
 }
 
