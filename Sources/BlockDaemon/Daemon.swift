@@ -13,6 +13,8 @@ import SocketIO
 /// Isolation: control plane.
 @ControlPlane
 package final class Daemon {
+  /// Files that may be open besides the clients' sockets: images, and what the process itself has.
+  private static let filesBesideClients = 4096
   /// How long clients may take to read their last answers.
   private static let farewell = Duration.seconds(2)
 
@@ -64,6 +66,12 @@ package final class Daemon {
   package func start() async throws(BlockError) {
     // First of all: it changes the environment, which lanes must not read meanwhile.
     let inherited = try SystemdActivation.take()
+    let files = configuration.clients.maximum + Daemon.filesBesideClients
+    let possible = OpenFileLimit.raise(to: files)
+    if possible < files {
+      log.warning(
+        "Only \(possible) files can be open, not the \(files) that --max-clients and images want")
+    }
     dispatcher.addAllHandlers(services) { self.stop(.hostQMPQuit) }
     if configuration.exitsWhenIdle {
       server.whenEmpty = { self.stopIfIdle() }

@@ -10,7 +10,8 @@ package struct ClientRules: Sendable {
   /// permission bits let in.
   package var users: Set<UInt32> = []
   package var groups: Set<UInt32> = []
-  /// How long a client may take from a message's first byte to its last.
+  /// How long a client may take from a message's first byte to its last; and to negotiate, where
+  /// others want its place.
   package var messageTime = Duration.seconds(10)
 
   package init() {}

@@ -82,8 +82,20 @@ final class QMPServer {
       return false
     }
     let wasFull = isFull
-    isFull = sessions.count >= rules.maximum
+    isFull = sessions.count >= rules.maximum && !makeRoom()
     if isFull && !wasFull { log.warning("Clients turned away: there are \(sessions.count)") }
     return !isFull
+  }
+
+  /// Ends the oldest session that had its time to negotiate and did not; false where all have.
+  private func makeRoom() -> Bool {
+    let silent = sessions.values.filter {
+      !$0.isNegotiated && $0.began.duration(to: .now) >= rules.messageTime
+    }
+    guard let oldest = silent.min(by: { $0.began < $1.began }) else { return false }
+    log.info("Client dropped: it has not negotiated, and another wants its place")
+    sessions[ObjectIdentifier(oldest)] = nil
+    oldest.close()
+    return true
   }
 }
