@@ -1,17 +1,27 @@
 package import BlockCore
+import Glibc
 
-/// A file's name as the kernel takes it: any bytes except NUL, valid UTF-8 or not.
+/// A file's name as the kernel takes it: up to 4095 bytes, any except NUL, valid UTF-8 or not.
 ///
 /// Isolation: value.
 package struct FileName: Hashable, Sendable {
   /// The name, without a final NUL.
   package let bytes: [UInt8]
 
-  /// The name `bytes`. An empty one, and one with a NUL, where the kernel would stop reading and
-  /// open another file, are refused with `invalidArgument`.
+  /// The most bytes that the kernel takes.
+  package static let longest = Int(PATH_MAX) - 1
+
+  /// The name `bytes`. An empty one, one that is too long, and one with a NUL, where the kernel
+  /// would stop reading and open another file, are refused with `invalidArgument`.
   package init(bytes: [UInt8]) throws(BlockError) {
     guard !bytes.isEmpty else {
       throw BlockError(.invalidArgument, "The 'file' block driver requires a file name")
+    }
+    guard bytes.count <= FileName.longest else {
+      let beginning = PrintableText.of(Array(bytes.prefix(64)))
+      throw BlockError(
+        .invalidArgument, "Could not open '\(beginning)...': File name too long",
+        errno: ENAMETOOLONG)
     }
     guard !bytes.contains(0) else {
       throw BlockError(

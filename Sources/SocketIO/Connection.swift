@@ -6,9 +6,11 @@ import Glibc
 /// One connected stream socket: bytes in to a handler, bytes out through a bounded outbox. No call
 /// ever waits for the peer.
 ///
-/// A peer that does not read what it is sent is read no further while half the outbox is full, and
-/// is closed when it is full: what waits is at most `outboxLimit` bytes and the one message that
-/// passed it. A peer that sends no more (it has closed its half) is still sent what waits.
+/// A peer that does not read what it is sent is read no further while half the outbox is full
+/// (`isCongested`), and is closed when something does not fit in: what waits is at most
+/// `outboxLimit` bytes. Only an answer may be longer: one that comes while no more than that waits
+/// is taken whole, with room for half as much behind it. A peer that sends no more (it has closed
+/// its half) is still sent what waits.
 ///
 /// Of the descriptors that a peer passes along with its bytes (SCM_RIGHTS) the kernel closes all,
 /// unless `takesDescriptors` is set: then the first of each message to the socket is kept, until
@@ -23,16 +25,20 @@ package final class Connection {
     package var received: @Sendable @ControlPlane ([UInt8]) -> Void
     /// The peer sends no more. The owner calls `finish` when it has sent its last answer.
     package var ended: @Sendable @ControlPlane () -> Void
+    /// The connection is congested no more; never called from inside a call to it.
+    package var eased: @Sendable @ControlPlane () -> Void
     /// It is over; called once, and never from inside a call to the connection.
     package var closed: @Sendable @ControlPlane (CloseReason) -> Void
 
     package init(
       received: @escaping @Sendable @ControlPlane ([UInt8]) -> Void,
       ended: @escaping @Sendable @ControlPlane () -> Void,
+      eased: @escaping @Sendable @ControlPlane () -> Void = {},
       closed: @escaping @Sendable @ControlPlane (CloseReason) -> Void
     ) {
       self.received = received
       self.ended = ended
+      self.eased = eased
       self.closed = closed
     }
   }
@@ -43,7 +49,7 @@ package final class Connection {
     case finished
     /// `finish` was called, but the peer did not read the rest in time.
     case notRead
-    /// The peer read too slowly for what it was sent.
+    /// The peer did not read, and what it was to be sent did not fit in any more.
     case outboxFull
     /// The connection broke, with the system's error number.
     case broken(errno: Int32)
@@ -60,6 +66,9 @@ package final class Connection {
 
   /// Who connected; nil where the system does not say.
   package let peer: PeerCredentials?
+  /// Whether so much waits to be sent that the owner should not do what gives more: half of what
+  /// may wait.
+  package private(set) var isCongested = false
   /// Whether the owner wants to have what the peer passes.
   package var takesDescriptors = false
 
@@ -67,6 +76,8 @@ package final class Connection {
   private let outboxLimit: Int
   private let patience: Duration
   private var outbox = Outbox()
+  /// What may wait besides `outboxLimit`, while a long answer is sent.
+  private var allowance = 0
   private var handlers: Handlers?
   private var reader: ReadinessSource?
   private var writer: ReadinessSource?
@@ -112,14 +123,23 @@ package final class Connection {
   }
 
   /// Sends `bytes` when the peer can take them. Does nothing on a connection that is finishing or
-  /// closed. Closes the connection when more than the outbox's limit waits already.
+  /// closed. Closes the connection when they do not fit into the outbox.
   package func send(_ bytes: [UInt8]) {
     precondition(state != .new)
     guard state == .open || state == .ended else { return }
-    guard outbox.count <= outboxLimit else { return close(.outboxFull) }
+    guard outbox.count + bytes.count <= outboxLimit + allowance else { return close(.outboxFull) }
     let wasEmpty = outbox.isEmpty
     outbox.append(bytes)
-    if wasEmpty { write() }
+    if wasEmpty { write() } else { updateReading() }
+  }
+
+  /// The same for what the peer has asked for, and what may be longer than the outbox: it has to
+  /// fit in only where more than `outboxLimit` waits already.
+  package func send(answer bytes: [UInt8]) {
+    if outbox.count <= outboxLimit, outbox.count + bytes.count > outboxLimit {
+      allowance = max(allowance, outbox.count + bytes.count - outboxLimit / 2)
+    }
+    send(bytes)
   }
 
   /// Closes the connection when all that waits has been sent. Reads no more.
@@ -158,7 +178,8 @@ package final class Connection {
   // MARK: - Readiness
 
   private func updateReading() {
-    let isCongested = outbox.count > outboxLimit / 2
+    isCongested = outbox.count > outboxLimit / 2
+    if !isCongested { allowance = 0 }
     if state == .open && !isPaused && !isCongested { reader?.resume() } else { reader?.suspend() }
   }
 
@@ -206,7 +227,9 @@ package final class Connection {
     guard failure == 0 || failure == EAGAIN else { return close(.broken(errno: failure)) }
     if outbox.isEmpty { writer?.suspend() } else { writer?.resume() }
     if outbox.isEmpty && state == .finishing { return close(.finished) }
+    let wasCongested = isCongested
     updateReading()
+    if wasCongested && !isCongested { handlers?.eased() }
   }
 
   private func close(_ reason: CloseReason) {

@@ -4,6 +4,9 @@ import BlockCore
 ///
 /// Isolation: value.
 struct Outbox {
+  /// Bytes whose memory is kept for the next ones.
+  private static let kept = 16 << 10
+
   private var bytes: [UInt8] = []
   /// Bytes before `sent` are gone; they are dropped when they are the larger half.
   private var sent = 0
@@ -22,7 +25,9 @@ struct Outbox {
     let taken = bytes.withBytes { send($0.extracting(sent...)) }
     precondition(taken >= 0 && taken <= count)
     sent += taken
-    if sent * 2 >= bytes.count {
+    if isEmpty && bytes.count > Outbox.kept {
+      clear()
+    } else if sent * 2 >= bytes.count {
       bytes.removeFirst(sent)
       sent = 0
     }

@@ -101,12 +101,33 @@ func messageTime() throws {
   #expect(throws: MonitorSocket.Failure.closed) { try slow.next() }
   let skipping = try MonitorSocket.negotiated(daemon.socket)
   // Skipped up to a newline that does not come.
-  try skipping.send([0xFF, UInt8(ascii: "x")])
+  try skipping.send([0xFE, UInt8(ascii: "x")])
   #expect(try skipping.nextAnswer()["error"] != nil)
   #expect(throws: MonitorSocket.Failure.closed) { try skipping.next() }
   #expect(try idle.answer(to: #"{"execute": "query-jobs"}"#)["return"] == [])
   #expect(daemon.stop() == 0)
   #expect(daemon.output.contains("Client dropped: it does not end its message"))
+}
+
+/// Messages of which an answer says much again, in a longer spelling.
+private let longAnswers = ["\u{7f}", "\u{9b}", "\u{61c}", "\u{202e}", "x", #"\\"#].flatMap { text in
+  [8, 40, 1000, 20_000].flatMap { count in
+    let name = String(repeating: text, count: count)
+    return [
+      #"{"execute": "nope", "id": "\#(name)"}"#,
+      #"{"execute": "\#(name)", "id": "\#(name)"}"#,
+      #"{"execute": 1, "id": "\#(name)"}"#,
+      #"{"execute": "job-cancel", "arguments": {"id": "\#(name)"}}"#,
+      #"{"execute": "qmp_capabilities", "id": ["\#(name)"]}"#,
+      opening("/\(name)"), opening("/dev/fdset/\(name)"), opening("/\(name)", node: name),
+    ]
+  }
+}
+
+/// A command that opens a file by this name.
+private func opening(_ path: String, node: String = "n") -> String {
+  #"{"execute": "blockdev-add", "arguments": {"driver": "file", "node-name": "\#(node)", "#
+    + #""filename": "\#(path)"}}"#
 }
 
 @Test("Answers to garbage are at most twice as long, and 256 bytes for each error")
@@ -115,12 +136,13 @@ func boundedAnswers() throws {
   let monitor = try MonitorSocket.negotiated(daemon.socket)
   let numbers = String(repeating: "1e15,", count: 4000) + "0"
   let controls = String(repeating: #"\u0001"#, count: 1000)
-  let texts = [
-    "{}", "1 ", "]\n", #"{"id": [\#(numbers)]}"#, #"{"\#(controls)": 1}"#,
-    #"{"execute": "\#(controls)", "\#(controls)": 1}"#, #"{"execute": "query-jobs", "id\n": 1}"#,
-    String(repeating: "💾", count: 1000) + "\n", #"{"execute": "x", "💾💾💾💾💾💾💾💾💾💾": 1}"#,
-    #"{"id": "\#(controls)"}"#,
-  ]
+  let texts =
+    [
+      "{}", "1 ", "]\n", #"{"id": [\#(numbers)]}"#, #"{"\#(controls)": 1}"#,
+      #"{"execute": "\#(controls)", "\#(controls)": 1}"#, #"{"execute": "query-jobs", "id\n": 1}"#,
+      String(repeating: "💾", count: 1000) + "\n", #"{"execute": "x", "💾💾💾💾💾💾💾💾💾💾": 1}"#,
+      #"{"id": "\#(controls)"}"#,
+    ] + longAnswers
   for text in texts {
     try monitor.send(text + #"{"execute": "query-jobs", "id": "good"}"#)
     var (errors, bytes) = (0, 0)
@@ -129,5 +151,63 @@ func boundedAnswers() throws {
       bytes += JSONValue.object(answer).utf8.count + 2
     }
     #expect(errors > 0 && bytes <= 2 * text.utf8.count + 256 * errors, "\(text.prefix(40))")
+  }
+}
+
+@Test("An id comes again from a bad request, too, but not where its text would be far longer")
+func echoedIDs() throws {
+  let daemon = try DaemonProcess.start()
+  let monitor = try MonitorSocket.negotiated(daemon.socket)
+  let long = String(repeating: "id", count: 100_000)
+  #expect(try monitor.answer(to: #"{"execute": 1, "id": "\#(long)"}"#)["id"] == .string(long))
+  let grown = String(repeating: "\u{7f}", count: 1000)
+  for execute in [#""query-jobs""#, #""nope""#, "1"] {
+    let answer = try monitor.answer(to: #"{"execute": \#(execute), "id": "\#(grown)"}"#)
+    #expect(answer["id"] == nil && answer.errorSentence?.contains("'id'") == true)
+    // A few such characters are no matter.
+    let few = try monitor.answer(to: #"{"execute": \#(execute), "id": "\#u{7f}\#u{9b}"}"#)
+    #expect(few["id"] == "\u{7f}\u{9b}")
+  }
+}
+
+@Test("A client that has not negotiated in time makes room for another, an idle one does not")
+func room() throws {
+  let daemon = try DaemonProcess.start(arguments: ["--max-clients", "3", "--message-time", "0"])
+  let idle = try MonitorSocket.negotiated(daemon.socket)
+  let silent = try (0..<2).map { _ in
+    let monitor = try MonitorSocket(daemon.socket)
+    #expect(try monitor.next()["QMP"] != nil)
+    return monitor
+  }
+  let third = try MonitorSocket.negotiated(daemon.socket)
+  #expect(throws: MonitorSocket.Failure.closed) { try silent[0].next() }
+  try silent[1].negotiate(greeted: true)
+  let fourth = try MonitorSocket(daemon.socket)
+  #expect(throws: MonitorSocket.Failure.closed) { try fourth.next() }
+  for monitor in [idle, silent[1], third] {
+    #expect(try monitor.answer(to: #"{"execute": "query-jobs"}"#)["return"] == [])
+  }
+  #expect(daemon.stop() == 0)
+}
+
+@Test("As many files may be open as clients and images need, or the log says that they may not")
+func openFiles() throws {
+  let raised = try DaemonProcess.start(launcher: ["prlimit", "--nofile=256:8192"])
+  #expect(try raised.openFileLimit() == 2048 + 4096)
+  let enough = try DaemonProcess.start(launcher: ["prlimit", "--nofile=7000:8192"])
+  #expect(try enough.openFileLimit() == 7000)
+  let few = try DaemonProcess.start(launcher: ["prlimit", "--nofile=256:512"])
+  #expect(try few.openFileLimit() == 512)
+  #expect(few.stop() == 0 && raised.stop() == 0 && enough.stop() == 0)
+  #expect(few.output.contains("Only 512 files can be open"))
+  #expect(!raised.output.contains("files can be open"))
+}
+
+extension DaemonProcess {
+  /// How many files it may have open.
+  fileprivate func openFileLimit() throws -> Int {
+    let limits = try String(contentsOfFile: "/proc/\(pid)/limits", encoding: .utf8)
+    let line = limits.split(separator: "\n").first { $0.hasPrefix("Max open files") }
+    return try #require(line?.split(separator: " ").dropFirst(3).first.flatMap { Int($0) })
   }
 }

@@ -96,6 +96,49 @@ struct HostileClientTests {
     #expect(daemon.stop() == 0)
   }
 
+  @Test(
+    "106: a client that asks much at once and reads late gets every answer, out of band, too",
+    arguments: ["execute", "exec-oob"])
+  func late(member: String) throws {
+    let daemon = try DaemonProcess.start()
+    let monitor = try MonitorSocket(daemon.socket)
+    _ = try monitor.next()
+    let enable = #"{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}"#
+    _ = try monitor.answer(to: enable)
+    // Many times what may wait for it.
+    try monitor.send(
+      (0..<40).map { #"{"\#(member)": "query-qmp-schema", "id": \#($0)}"# }.joined())
+    for _ in 0..<10 { try expectServed(daemon) }
+    for id in 0..<40 {
+      let answer = try monitor.nextAnswer()
+      #expect(answer["id"] == .integer(id) && answer["return"] != nil)
+    }
+    #expect(daemon.stop() == 0)
+    #expect(!daemon.output.contains("Client dropped"))
+  }
+
+  @Test("106: clients that have long ids answered, and do not read, cost a bounded memory")
+  func longIDs() throws {
+    let daemon = try DaemonProcess.start()
+    try expectServed(daemon)
+    let before = try daemon.residentKibibytes()
+    let id = String(repeating: "\u{7f}", count: 1_000_000)
+    let path = "/dev/fdset/\(id)"
+    let deaf = try (0..<12).map { number in
+      let monitor = try MonitorSocket.negotiated(daemon.socket)
+      let arguments = #"{"driver": "file", "node-name": "n", "filename": "\#(path)"}"#
+      try monitor.send(
+        number % 2 == 0
+          ? #"{"execute": "nope", "id": "\#(id)"}"#
+          : #"{"execute": "blockdev-add", "arguments": \#(arguments)}"#)
+      return monitor
+    }
+    for _ in 0..<10 { try expectServed(daemon) }
+    #expect(try daemon.residentKibibytes() - before < 48 << 10)
+    withExtendedLifetime(deaf) {}
+    #expect(daemon.stop() == 0)
+  }
+
   @Test("107: a client that closes its half still gets its answers")
   func halfClosed() throws {
     let daemon = try DaemonProcess.start()

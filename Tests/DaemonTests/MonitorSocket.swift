@@ -46,9 +46,9 @@ final class MonitorSocket {
     return monitor
   }
 
-  /// Reads the greeting and negotiates.
-  func negotiate() throws {
-    _ = try next()
+  /// Negotiates, and before that reads the greeting unless it was `greeted`.
+  func negotiate(greeted: Bool = false) throws {
+    if !greeted { _ = try next() }
     _ = try answer(to: #"{"execute": "qmp_capabilities"}"#)
   }
 

@@ -7,6 +7,7 @@ final class ConnectionOwner {
   let connection: Connection
   private(set) var bytes: [UInt8] = []
   private(set) var hasEnded = false
+  private(set) var hasEased = false
   private(set) var reason: Connection.CloseReason?
   private var waiters: [(condition: (ConnectionOwner) -> Bool, done: () -> Void)] = []
 
@@ -16,6 +17,7 @@ final class ConnectionOwner {
       .init(
         received: { bytes in self.note { self.bytes += bytes } },
         ended: { self.note { self.hasEnded = true } },
+        eased: { self.note { self.hasEased = true } },
         closed: { reason in self.note { self.reason = reason } }))
   }
 

@@ -28,7 +28,7 @@ import Testing
     let owner = ConnectionOwner(Connection(adopting: near))
     var random = SeededGenerator(seed: 1)
     let large = random.bytes(4 << 20)
-    owner.connection.send(large)
+    owner.connection.send(answer: large)
     owner.connection.finish()
     let seen = await onThread { far.read(exactly: large.count + 1) }
     #expect(seen == large)
@@ -50,6 +50,36 @@ import Testing
     #expect(left.count < 4 << 20)
   }
 
+  @Test("106: what does not fit into the outbox closes it, but an answer is taken whole")
+  @ControlPlane func longAnswer() async {
+    let limit = 64 << 10
+    let (near, far) = PeerSocket.pair()
+    let owner = ConnectionOwner(Connection(adopting: near, outboxLimit: limit))
+    let answer = [UInt8](repeating: 1, count: 4 << 20)
+    owner.connection.send(answer: answer)
+    #expect(owner.connection.isCongested)
+    // There is still room for half of the usual, and when the answer is sent for all of it.
+    let event = [UInt8](repeating: 7, count: limit / 2)
+    owner.connection.send(event)
+    let wanted = answer.count + event.count
+    #expect(await onThread { far.read(exactly: wanted).count } == wanted)
+    await owner.wait { $0.hasEased }
+    #expect(!owner.connection.isCongested && owner.reason == nil)
+    owner.connection.send([UInt8](repeating: 1, count: limit + 1))
+    await owner.wait { $0.reason != nil }
+    #expect(owner.reason == .outboxFull)
+  }
+
+  @Test("106: a second answer has to fit in behind a long one that nobody reads")
+  @ControlPlane func secondAnswer() async {
+    let (near, far) = PeerSocket.pair()
+    let owner = ConnectionOwner(Connection(adopting: near, outboxLimit: 64 << 10))
+    for _ in 0..<2 { owner.connection.send(answer: [UInt8](repeating: 1, count: 4 << 20)) }
+    await owner.wait { $0.reason != nil }
+    #expect(owner.reason == .outboxFull)
+    withExtendedLifetime(far) {}
+  }
+
   @Test("a peer that closed its half still gets the answers that were on their way")
   @ControlPlane func halfClose() async {
     let (near, far) = PeerSocket.pair()
@@ -60,7 +90,7 @@ import Testing
     #expect(owner.bytes == [1])
     #expect(owner.reason == nil)
     let answer = [UInt8](repeating: 9, count: 1 << 20)
-    owner.connection.send(answer)
+    owner.connection.send(answer: answer)
     owner.connection.finish()
     #expect(await onThread { far.read(exactly: answer.count + 1) } == answer)
     await owner.wait { $0.reason != nil }
@@ -71,7 +101,7 @@ import Testing
   @ControlPlane func impatience() async {
     let (near, far) = PeerSocket.pair()
     let owner = ConnectionOwner(Connection(adopting: near, patience: .milliseconds(1)))
-    owner.connection.send([UInt8](repeating: 0, count: 4 << 20))
+    owner.connection.send(answer: [UInt8](repeating: 0, count: 4 << 20))
     owner.connection.finish()
     await owner.wait { $0.reason != nil }
     #expect(owner.reason == .notRead)
@@ -130,7 +160,7 @@ import Testing
     let (near, far) = PeerSocket.pair()
     let owner = ConnectionOwner(Connection(adopting: near))
     let answer = [UInt8](repeating: 1, count: 2 << 20)
-    owner.connection.send(answer)
+    owner.connection.send(answer: answer)
     far.write([1])
     await turns(100)
     #expect(owner.bytes.isEmpty)

@@ -9,7 +9,8 @@ import SocketIO
 ///
 /// While a command runs, nothing more is read from this client; others are not affected. A client
 /// that has enabled out-of-band commands is read on for a few messages: those out of band are
-/// answered at once, the others wait for their turn.
+/// answered at once, the others wait for their turn. No command is begun while the client has not
+/// read the answers to those before it.
 ///
 /// Isolation: control plane.
 @ControlPlane
@@ -18,6 +19,8 @@ final class QMPSession {
   private static let mostBadMessages = 16
   /// Messages that wait while a command runs, and commands out of band at one time.
   private static let mostWaiting = 8
+  /// The most bytes of an answer.
+  private static let longestAnswer = 16 << 20
 
   private let connection: Connection
   private let access: SessionAccess
@@ -36,7 +39,10 @@ final class QMPSession {
   }
 
   private var framer = MessageFramer()
-  private var isNegotiated = false
+  /// When the client came.
+  let began = ContinuousClock.now
+  /// Whether the client has sent `qmp_capabilities`.
+  private(set) var isNegotiated = false
   private var allowsOutOfBand = false
   private var isBusy = false
   /// Messages in the order in which they came, to be taken when none is worked on.
@@ -79,11 +85,11 @@ final class QMPSession {
           self.hasEnded = true
           self.advance()
         },
+        eased: { self.advance() },
         closed: { self.over($0) }))
-    send(
-      QMPGreeting(
-        version: .ours, capabilities: QMPCapabilities.Capability.allCases.map(\.rawValue)
-      ).message)
+    let greeting = QMPGreeting(
+      version: .ours, capabilities: QMPCapabilities.Capability.allCases.map(\.rawValue))
+    connection.send(QMPSession.line(greeting.message))
   }
 
   /// Ends the session when everything that waits has been sent.
@@ -102,6 +108,7 @@ final class QMPSession {
 
   /// Whether another message may be taken from the stream.
   private var takesMessages: Bool {
+    guard !connection.isCongested, badMessages < QMPSession.mostBadMessages else { return false }
     guard allowsOutOfBand else { return !isBusy && waiting.isEmpty }
     return waiting.count < QMPSession.mostWaiting && outOfBand < QMPSession.mostWaiting
   }
@@ -109,7 +116,7 @@ final class QMPSession {
   /// Takes messages from the stream and works on them, as far as may be.
   private func advance() {
     var isDrained = takeMessages()
-    while !isBusy, !waiting.isEmpty {
+    while !isBusy, !waiting.isEmpty, !connection.isCongested {
       switch waiting.removeFirst() {
       case .bad(let answer): refuse(answer)
       case .request(let request):
@@ -137,7 +144,8 @@ final class QMPSession {
       guard let frame = framer.next() else { return true }
       // The next message has a time of its own.
       (deadline, hasEndedMessage) = (nil, true)
-      let message = QMPSession.message(in: frame, outOfBand: allowsOutOfBand)
+      let message = QMPSession.message(
+        in: frame, bytes: framer.messageBytes, outOfBand: allowsOutOfBand)
       if case .request(let request) = message, request.isOutOfBand {
         runOutOfBand(request)
       } else {
@@ -147,22 +155,26 @@ final class QMPSession {
     return false
   }
 
-  private static func message(in frame: MessageFramer.Frame, outOfBand: Bool) -> Message {
+  private static func message(
+    in frame: MessageFramer.Frame, bytes: Int, outOfBand: Bool
+  ) -> Message {
     switch frame {
     case .error(let error): return .bad(QMPResponse(.failure(error)))
     case .message(let message):
+      let id = message["id"]
+      // Numbers and characters may be longer in our spelling than in the client's, and the answer
+      // to garbage must not outgrow it.
+      if let id, id.utf8.count > 2 * bytes {
+        return .bad(
+          QMPResponse(
+            .failure(QMPError("QMP input member 'id' would be far longer in the answer"))))
+      }
       do throws(QMPError) {
         return .request(try QMPRequest(message, outOfBand: outOfBand))
       } catch {
-        return .bad(QMPResponse(.failure(error), id: echo(message["id"])))
+        return .bad(QMPResponse(.failure(error), id: id))
       }
     }
-  }
-
-  /// The id of a bad message, where it is short: numbers may be longer in our spelling than in the
-  /// client's, and the answer to garbage must not outgrow it.
-  private static func echo(_ id: JSONValue?) -> JSONValue? {
-    id.flatMap { $0.utf8.count <= 128 ? $0 : nil }
   }
 
   /// Gives a client that has begun a message its time to end it. While nothing is read from it,
@@ -181,7 +193,7 @@ final class QMPSession {
 
   /// Answers a bad message; the last that is borne ends the session.
   private func refuse(_ response: QMPResponse) {
-    send(response.message)
+    send(response)
     badMessages += 1
     guard badMessages == QMPSession.mostBadMessages else { return }
     log.warning("Client dropped: \(badMessages) bad messages in a row")
@@ -193,9 +205,9 @@ final class QMPSession {
 
   private func run(_ request: QMPRequest) {
     if let error = sessionError(request) {
-      send(QMPResponse(.failure(error), id: request.id).message)
+      send(QMPResponse(.failure(error), id: request.id))
     } else if request.execute == QMPCapabilities.name {
-      send(QMPResponse(negotiate(request.arguments), id: request.id).message)
+      send(QMPResponse(negotiate(request.arguments), id: request.id))
     } else {
       isBusy = true
       Task {
@@ -211,7 +223,7 @@ final class QMPSession {
     let refusal =
       CommandCatalog.refusesOutOfBand(request.execute)
       ? QMPError.notOutOfBand(request.execute) : sessionError(request)
-    if let refusal { return send(QMPResponse(.failure(refusal), id: request.id).message) }
+    if let refusal { return send(QMPResponse(.failure(refusal), id: request.id)) }
     outOfBand += 1
     Task {
       await perform(request)
@@ -222,7 +234,7 @@ final class QMPSession {
 
   private func perform(_ request: QMPRequest) async {
     let result = await dispatcher.perform(request, descriptors)
-    send(QMPResponse(result, id: request.id).message)
+    send(QMPResponse(result, id: request.id))
   }
 
   /// Before negotiation there is one command, after it there are all others that the socket has.
@@ -240,14 +252,23 @@ final class QMPSession {
       return .failure(error)
     }
     isNegotiated = true
-    events.subscribe(self) { [unowned self] event in send(event.message) }
+    events.subscribe(self) { [unowned self] event in
+      connection.send(QMPSession.line(event.message))
+    }
     return .success(EmptyReply().wire)
   }
 
-  private func send(_ message: JSONValue) {
-    var bytes = message.utf8
-    bytes += [UInt8(ascii: "\r"), UInt8(ascii: "\n")]
-    connection.send(bytes)
+  private func send(_ response: QMPResponse) {
+    var response = response
+    if case .failure(let error) = response.result { response.result = .failure(error.fitted) }
+    let bytes = QMPSession.line(response.message)
+    guard bytes.count > QMPSession.longestAnswer else { return connection.send(answer: bytes) }
+    let error = QMPError("The answer would be longer than \(QMPSession.longestAnswer) bytes")
+    connection.send(answer: QMPSession.line(QMPResponse(.failure(error), id: response.id).message))
+  }
+
+  private static func line(_ message: JSONValue) -> [UInt8] {
+    message.utf8 + [UInt8(ascii: "\r"), UInt8(ascii: "\n")]
   }
 
   private func over(_ reason: Connection.CloseReason) {

@@ -1,3 +1,5 @@
+import BlockCore
+
 /// An error as QMP says it: a class for programs, a sentence for people, and, as our extension,
 /// where it happened.
 ///
@@ -44,8 +46,47 @@ extension QMPError: CustomStringConvertible {
 extension QMPError {
   /// A client's own text as it may stand in a sentence: an answer must not grow with the input.
   package static func quoted(_ text: String) -> String {
-    let scalars = text.unicodeScalars.prefix(64)
+    var unprintable = 0
+    let scalars = text.unicodeScalars.prefix(64).prefix { scalar in
+      unprintable += scalar.isUnprintable ? 1 : 0
+      return unprintable <= mostUnprintable
+    }
     return scalars.endIndex == text.unicodeScalars.endIndex ? text : "\(String(scalars))..."
+  }
+
+  /// Characters in a text that may take many more bytes in an answer than in a request.
+  private static let mostUnprintable = 8
+  /// Backslashes of a sentence: they stand before what a name has of those.
+  private static let mostBackslashes = 32
+  /// The most bytes of a file's name in an answer, which is what the system takes.
+  private static let longestName = 4096
+
+  /// The error as it may be sent: an answer must not be many times as long as what it answers.
+  package var fitted: QMPError {
+    var copy = self
+    if let file = detail?.file,
+      file.utf8.count > QMPError.longestName || QMPError.isCostly(file)
+    {
+      copy.detail?.file = nil
+    }
+    let isLong = message.utf8.count > 2 * QMPError.longestName + 1024
+    if isLong || QMPError.isCostly(message) { copy.message = QMPError.shortened(message) }
+    return copy
+  }
+
+  private static func isCostly(_ text: String) -> Bool {
+    text.unicodeScalars.count { $0.isUnprintable } > mostUnprintable
+      || text.utf8.count { $0 == UInt8(ascii: "\\") } > mostBackslashes
+  }
+
+  /// The beginning of a sentence and its end, where the reason stands.
+  private static func shortened(_ text: String) -> String {
+    func plain(_ scalars: some Sequence<Unicode.Scalar>) -> String {
+      scalars.map { $0.isUnprintable ? "?" : String($0) }.joined()
+    }
+    let scalars = text.unicodeScalars
+    guard scalars.count > 128 else { return plain(scalars) }
+    return "\(plain(scalars.prefix(64)))...\(plain(scalars.suffix(64)))"
   }
 
   /// There is no command `name`.
