@@ -1,4 +1,4 @@
-import BlockCore
+import JSONValue
 
 /// An error as QMP says it: a class for programs, a sentence for people, and, as our extension,
 /// where it happened.
@@ -46,20 +46,15 @@ extension QMPError: CustomStringConvertible {
 extension QMPError {
   /// A client's own text as it may stand in a sentence: an answer must not grow with the input.
   package static func quoted(_ text: String) -> String {
-    var unprintable = 0
-    let scalars = text.unicodeScalars.prefix(64).prefix { scalar in
-      unprintable += scalar.isUnprintable ? 1 : 0
-      return unprintable <= mostUnprintable
-    }
-    return scalars.endIndex == text.unicodeScalars.endIndex ? text : "\(String(scalars))..."
+    let beginning = String(text.unicodeScalars.prefix(64))
+    let kept = isCostly(beginning) ? String(text.unicodeScalars.prefix(8)) : beginning
+    return kept == text ? text : "\(kept)..."
   }
 
-  /// Characters in a text that may take many more bytes in an answer than in a request.
-  private static let mostUnprintable = 8
-  /// Backslashes of a sentence: they stand before what a name has of those.
-  private static let mostBackslashes = 32
   /// The most bytes of a file's name in an answer, which is what the system takes.
   private static let longestName = 4096
+  /// The most bytes by which a text may grow in an answer, for what has to be escaped there.
+  private static let mostEscapes = 40
 
   /// The error as it may be sent: an answer must not be many times as long as what it answers.
   package var fitted: QMPError {
@@ -74,15 +69,17 @@ extension QMPError {
     return copy
   }
 
-  private static func isCostly(_ text: String) -> Bool {
-    text.unicodeScalars.count { $0.isUnprintable } > mostUnprintable
-      || text.utf8.count { $0 == UInt8(ascii: "\\") } > mostBackslashes
+  private static func isCostly(_ text: String) -> Bool { growth(of: text) > mostEscapes }
+
+  /// The bytes by which `text` grows where it is sent.
+  private static func growth(of text: String) -> Int {
+    JSONValue.string(text).utf8.count - 2 - text.utf8.count
   }
 
   /// The beginning of a sentence and its end, where the reason stands.
   private static func shortened(_ text: String) -> String {
     func plain(_ scalars: some Sequence<Unicode.Scalar>) -> String {
-      scalars.map { $0.isUnprintable ? "?" : String($0) }.joined()
+      scalars.map { growth(of: String($0)) > 1 ? "?" : String($0) }.joined()
     }
     let scalars = text.unicodeScalars
     guard scalars.count > 128 else { return plain(scalars) }
