@@ -111,7 +111,7 @@ func messageTime() throws {
 
 /// Messages of which an answer says much again, in a longer spelling.
 private let longAnswers = ["\u{7f}", "\u{9b}", "\u{61c}", "\u{202e}", "x", #"\\"#].flatMap { text in
-  [8, 40, 1000, 20_000].flatMap { count in
+  [4, 8, 12, 16, 24, 32, 40, 1000, 20_000].flatMap { count in
     let name = String(repeating: text, count: count)
     return [
       #"{"execute": "nope", "id": "\#(name)"}"#,

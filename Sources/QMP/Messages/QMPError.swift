@@ -54,7 +54,7 @@ extension QMPError {
   /// The most bytes of a file's name in an answer, which is what the system takes.
   private static let longestName = 4096
   /// The most bytes by which a text may grow in an answer, for what has to be escaped there.
-  private static let mostEscapes = 40
+  private static let mostEscapes = 24
 
   /// The error as it may be sent: an answer must not be many times as long as what it answers.
   package var fitted: QMPError {
