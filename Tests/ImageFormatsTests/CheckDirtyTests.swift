@@ -48,6 +48,27 @@ struct CheckDirtyTests {
     try stage.io("read -P 7 0 300k", "read -P 9 1M 70000")
   }
 
+  @Test("one with bitmaps is refused as it is, at once or later", arguments: [true, false])
+  func refusesBitmaps(later: Bool) throws {
+    let stage = try CheckStage()
+    try stage.create("cluster_size=4k", size: "16M")
+    try stage.io("write -P 7 0 300k")
+    try stage.img("bitmap", "--add", stage.path, "b")
+    try stage.poke {
+      $0.setRefcount(0, of: $0.cluster(3))
+      $0.bytes[79] |= 1
+    }
+    let before = try stage.bytes()
+    let file = try HostFile.open(stage.path)
+    let error = #expect(throws: BlockError.self) {
+      let image = try Qcow2Image.open(on: file, readOnly: later)
+      try image.reopen(readOnly: false)
+    }
+    #expect(error?.message.contains("persistent bitmap") == true)
+    try file.close()
+    #expect(try stage.bytes() == before)
+  }
+
   @Test("what cannot be repaired is refused, and stays dirty")
   func hopeless() throws {
     let stage = try stage()

@@ -1,10 +1,10 @@
 import BlockCore
 import ImageFormats
 
-// Rows 72 to 76 and 81 to 85: compressed data, lengths, snapshots and bitmaps.
+// Rows 72 to 76 and 81, 83 to 85: compressed data, lengths, snapshots and bitmaps.
 
 extension HostileRow {
-  static let contents: [HostileRow] = compressed + extended + lengths + snapshots + bitmaps
+  static let contents: [HostileRow] = compressed + extended + lengths + snapshots + bitmaps + vast
 
   /// Guest cluster 0 compressed, as these bytes; `byte` fills it where they decompress.
   private static func packed(
@@ -64,7 +64,6 @@ extension HostileRow {
       $0.bytes.removeLast()
       $0.owned[11]?[4095] = 0
     },
-    HostileRow(82, "a sparse file of 1 TiB", .opens, files: { $0.length = 1 << 40 }),
     // Few file systems hold the base that it would be committed to.
     HostileRow(
       83, "an empty disk of 64 PiB", HostileOutcome(commit: .answers),

@@ -29,7 +29,8 @@ package final class Qcow2Image: ImageDriver {
   ///   - data: where guest data lie; nil for the same storage. Images with a data file of their own
   ///     are refused until they are built, so today this serves tests and what comes.
   ///   - readOnly: refuse writes; images that may only be read (corrupt, with bitmaps) open only
-  ///     so, and one that was not closed cleanly is repaired before it is opened for writing.
+  ///     so, and one that was not closed cleanly is repaired before it is opened for writing, but
+  ///     not one that would be refused all the same.
   ///   - dropBitmaps: an image with persistent bitmaps may be opened for writing, now or by
   ///     `reopen`; they are freed with the first change.
   ///   - forCheck: open, for reading only, also what only a repair can make whole.
@@ -47,7 +48,7 @@ package final class Qcow2Image: ImageDriver {
     }
     let pages = PageStore(try CacheLimits(cache), of: budget)
     let io = MetadataIO(storage: storage, data: data, elided: elided)
-    if !readOnly { try RepairRun.repairDirty(io) }
+    if !readOnly { try RepairRun.repairDirty(io, pages, dropBitmaps: dropBitmaps) }
     var state = try Qcow2State.opening(io, pages, readOnly: readOnly, forCheck: forCheck)
     if !readOnly { try state.requireWritable(dropBitmaps: dropBitmaps) }
     let image = Qcow2Image(
@@ -131,7 +132,7 @@ package final class Qcow2Image: ImageDriver {
     try look { (state) throws(BlockError) in
       if wanted { return try state.flush() }
       // Whoever could write while it was open for reading only may have changed anything.
-      try RepairRun.repairDirty(state.io)
+      try RepairRun.repairDirty(state.io, state.pages, dropBitmaps: dropsBitmaps)
       state = try Qcow2State.opening(state.io, state.pages, readOnly: false)
       try state.requireWritable(dropBitmaps: dropsBitmaps)
       damaged.store(false, ordering: .releasing)

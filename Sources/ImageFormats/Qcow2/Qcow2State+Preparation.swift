@@ -8,16 +8,24 @@ extension Qcow2State {
       throw BlockError(
         .corrupt, "The image is marked corrupt and can only be read", file: name, offset: 72)
     }
-    if header.bitmapCount > 0 {
-      guard dropBitmaps else {
-        throw BlockError(
-          .unsupported,
-          "The image has \(header.bitmapCount) persistent bitmap(s), which writing would make "
-            + "wrong; drop them with --drop-bitmaps, or open it read-only",
-          file: name)
-      }
-    }
+    try requireNoBitmaps(dropBitmaps)
     dropsBitmaps = dropBitmaps
+  }
+
+  private func requireNoBitmaps(_ dropBitmaps: Bool) throws(BlockError) {
+    if header.bitmapCount == 0 || dropBitmaps { return }
+    throw BlockError(
+      .unsupported,
+      "The image has \(header.bitmapCount) persistent bitmap(s), which writing would make "
+        + "wrong; drop them with --drop-bitmaps, or open it read-only",
+      file: name)
+  }
+
+  /// Refuses what may only be read whatever its refcounts are, before they are repaired: bitmaps,
+  /// and L2 tables that several L1 entries name.
+  mutating func requireRepairable(dropBitmaps: Bool) throws(BlockError) {
+    try requireNoBitmaps(dropBitmaps)
+    try requireSoleTables()
   }
 
   /// Readies the header for the first change: feature bits that promise something about data that

@@ -11,6 +11,29 @@ extension Qcow2Check {
     return first..<min(first + geometry.refcountsPerBlock, counts.clusters)
   }
 
+  /// The first block from `index` on that there is, or, with `orCounted`, which would count
+  /// something; nil where no more follow.
+  mutating func nextBlock(from index: Int, orCounted: Bool = false) throws(BlockError) -> Int? {
+    var next: Int?
+    if orCounted {
+      next = counts.nextCounted(from: index * geometry.refcountsPerBlock)
+        .map { $0 / geometry.refcountsPerBlock }
+    }
+    // The table is looked at once, up to where something is counted.
+    let end = min(next ?? blocks, blocks, header.refcountTableBytes / 8)
+    var first = index
+    while first < end {
+      _ = try block(first)
+      let words = refcountTable.words.dropFirst(first - refcountTable.first)
+      if let found = words.firstIndex(where: { $0 != 0 }) {
+        let place = refcountTable.first + found
+        return place < end ? place : next
+      }
+      first = refcountTable.range.upperBound
+    }
+    return next
+  }
+
   /// Where block `index` lies; nil where there is none, so that all its refcounts are 0.
   mutating func block(_ index: Int) throws(BlockError) -> Int? {
     guard index < header.refcountTableBytes / 8 else { return nil }
@@ -44,6 +67,7 @@ extension Qcow2Check {
       badBlocks.insert(index)
       return
     }
+    try dataBudget.take(geometry.clusterSize)
     try forEachStored(clusters(ofBlock: index), in: offset) { (check, first, stored) in
       for (place, refcount) in stored.enumerated() where refcount == 1 {
         check.counts.noteStoredOne(first + place)
@@ -64,14 +88,9 @@ extension Qcow2Check {
         "Can't get refcount for cluster \(range.lowerBound): Input/output error")
     }
     guard let offset = try block(index) else {
-      var cluster = range.lowerBound
-      while cluster < range.upperBound {
-        let end = pageEnd(cluster, range.upperBound)
-        if counts.page(of: cluster) != nil {
-          for cluster in cluster..<end { compare(cluster, stored: 0, differ) }
-        }
-        cluster = end
-      }
+      var counted: [Int] = []
+      counts.forEachCounted(in: range) { (cluster, _) in counted.append(cluster) }
+      for cluster in counted { compare(cluster, stored: 0, differ) }
       return
     }
     try forEachStored(range, in: offset) { (check, first, stored) in
@@ -82,20 +101,22 @@ extension Qcow2Check {
   private mutating func compare(
     _ stored: [UInt64], from first: Int, _ differ: (Int, UInt64, UInt64) -> Void
   ) {
-    guard let page = counts.page(of: first) else {
+    var counted = countedBuffer
+    countedBuffer = []
+    guard counts.copy(first..<first + stored.count, to: &counted) else {
       for (place, refcount) in stored.enumerated() where refcount != 0 {
         compare(first + place, stored: refcount, differ)
       }
       return
     }
-    let slot = first % ReferenceCounts.pageClusters
     for (place, refcount) in stored.enumerated() {
-      if UInt64(page.count(slot + place)) != refcount {
+      if UInt64(counted[place]) != refcount {
         compare(first + place, stored: refcount, differ)
       } else if refcount != 0 {
         highestCluster = first + place
       }
     }
+    countedBuffer = counted
   }
 
   private mutating func compare(
@@ -106,13 +127,13 @@ extension Qcow2Check {
     highestCluster = cluster
     if stored == counted { return }
     differ(cluster, stored, counted)
-    let sentence = "cluster \(cluster) refcount=\(stored) reference=\(counted)"
+    func sentence() -> String { "cluster \(cluster) refcount=\(stored) reference=\(counted)" }
     if stored < counted {
       missing += 1
       if stored == 0 { forgotten += 1 }
-      result.note(\.corruptions, "ERROR \(sentence)")
+      result.note(\.corruptions, "ERROR \(sentence())")
     } else {
-      result.note(\.leaks, "Leaked \(sentence)")
+      result.note(\.leaks, "Leaked \(sentence())")
     }
   }
 

@@ -39,7 +39,11 @@ extension Qcow2Check {
           [word ^ Qcow2Check.copied], .l1Table, at: header.l1Offset + (index + place) * 8)
         changes.flags += 1
       }
-      guard isSoundTable(entry) else { continue }
+      // However many name it, once.
+      guard isSoundTable(entry), let use = use(ofTable: entry.tableOffset >> geometry.clusterBits),
+        !tables[use].isRepaired
+      else { continue }
+      tables[use].isRepaired = true
       looked += 1
       try correctEntries(repair, ofTableAt: entry.tableOffset, &changes)
     }
@@ -55,18 +59,18 @@ extension Qcow2Check {
       let use = use(ofTable: offset >> geometry.clusterBits)
     else { return false }
     let table = ByteRange(at: offset, length: geometry.clusterSize)
-    return use.total == counts[offset >> geometry.clusterBits]
+    return tables[use].total == counts[offset >> geometry.clusterBits]
       || !exclusive.contains { isIn($0, table) }
   }
 
-  /// The L2 table in `cluster`; nil where there is none.
-  private func use(ofTable cluster: Int) -> TableUse? {
+  /// Which one the L2 table in `cluster` is; nil where there is none.
+  private func use(ofTable cluster: Int) -> Int? {
     var (low, high) = (0, tables.count)
     while low < high {
       let middle = (low + high) / 2
       if Int(tables[middle].cluster) < cluster { low = middle + 1 } else { high = middle }
     }
-    return low < tables.count && Int(tables[low].cluster) == cluster ? tables[low] : nil
+    return low < tables.count && Int(tables[low].cluster) == cluster ? low : nil
   }
 
   /// Whether the cluster at `offset` has a refcount of exactly 1 by now. Past the file's end that
@@ -81,28 +85,41 @@ extension Qcow2Check {
   private mutating func correctEntries(
     _ repair: EntryRepair, ofTableAt table: Int, _ changes: inout EntryChanges
   ) throws(BlockError) {
-    for part in stride(from: 0, to: geometry.clusterSize, by: geometry.sliceBytes) {
-      var words = try words(at: table + part, count: geometry.sliceBytes / 8)
-      var isChanged = false
-      for (index, word) in words.enumerated() where word != 0 {
-        let entry = L2Entry(word: word)
-        let offset = entry.clusterOffset
-        if entry.isCompressed || offset == 0 { continue }
-        let isAligned = geometry.offsetInCluster(offset) == 0
-        switch repair {
-        case .zeros:
-          guard !isAligned, entry.isZero, header.version >= 3 else { continue }
-          words[index] = L2Entry.plainZero.word
-          changes.zeroed += 1
-        case .flags:
-          guard isAligned, try entry.isCopied != isOwned(offset) else { continue }
-          words[index] = word ^ Qcow2Check.copied
-          changes.flags += 1
-        }
-        isChanged = true
+    let all = ByteRange(at: table, length: geometry.clusterSize)
+    var position = 0
+    while let data = try nextData(of: all, from: position) {
+      let slices = ByteRange(from: data.lower - table, to: data.upper - table)
+        .widened(to: geometry.sliceBytes)
+      for part in stride(from: slices.lower, to: slices.upper, by: geometry.sliceBytes) {
+        try correctEntries(repair, ofSliceAt: table + part, &changes)
       }
-      if isChanged { try io.writeWords(words, .l2Table, at: table + part) }
+      position = slices.upper
     }
+  }
+
+  private mutating func correctEntries(
+    _ repair: EntryRepair, ofSliceAt place: Int, _ changes: inout EntryChanges
+  ) throws(BlockError) {
+    var words = try words(at: place, count: geometry.sliceBytes / 8)
+    var isChanged = false
+    for (index, word) in words.enumerated() where word != 0 {
+      let entry = L2Entry(word: word)
+      let offset = entry.clusterOffset
+      if entry.isCompressed || offset == 0 { continue }
+      let isAligned = geometry.offsetInCluster(offset) == 0
+      switch repair {
+      case .zeros:
+        guard !isAligned, entry.isZero, header.version >= 3 else { continue }
+        words[index] = L2Entry.plainZero.word
+        changes.zeroed += 1
+      case .flags:
+        guard isAligned, try entry.isCopied != isOwned(offset) else { continue }
+        words[index] = word ^ Qcow2Check.copied
+        changes.flags += 1
+      }
+      isChanged = true
+    }
+    if isChanged { try io.writeWords(words, .l2Table, at: place) }
   }
 }
 

@@ -13,15 +13,16 @@ extension Qcow2Check {
   mutating func countL1(
     _ table: ByteRange, from position: Int, isActive: Bool
   ) throws(BlockError) -> Int? {
-    let count = min(table.length - position, Qcow2Check.readBytes)
-    if count == 0 { return nil }
-    let words = try words(at: table.lower + position, count: count / 8)
+    guard let part = try nextPart(of: table, from: position) else { return nil }
+    let first = (part.lower - table.lower) / 8
+    let words = try words(at: part.lower, count: part.length / 8)
     for (index, word) in words.enumerated() where word != 0 {
       let entry = L1Entry(word: word)
-      self.count(entry, isActive: isActive)
-      if isActive { try checkFlag(entry, index: position / 8 + index) }
+      counts.noteEntries(1)
+      try count(entry, isActive: isActive)
+      if isActive { try checkFlag(entry, index: first + index) }
     }
-    return position + count < table.length ? position + count : nil
+    return part.upper < table.upper ? part.upper - table.lower : nil
   }
 
   /// Holds the COPIED flag of an active entry against the stored refcount.
@@ -37,7 +38,7 @@ extension Qcow2Check {
   }
 
   /// Counts the reference of one L1 entry.
-  private mutating func count(_ entry: L1Entry, isActive: Bool) {
+  private mutating func count(_ entry: L1Entry, isActive: Bool) throws(BlockError) {
     let offset = entry.tableOffset
     if entry.hasReservedBits {
       result.note(
@@ -57,7 +58,7 @@ extension Qcow2Check {
         \.corruptions,
         "ERROR l2_offset=\(hex(offset)): Table is not cluster aligned; L1 entry corrupted")
     }
-    reference(offset, bytes: geometry.clusterSize)
+    try reference(offset, bytes: geometry.clusterSize)
     if offset < fileBytes, offset + geometry.clusterSize > fileBytes {
       result.note(
         \.corruptions, "ERROR l2_offset=\(hex(offset)): the file ends inside the table")

@@ -36,16 +36,25 @@ extension Qcow2Check {
     {
       end += 1
     }
-    if size > Qcow2Check.readBytes {
-      try countTable(at: first * size, weight(of: tables[index]))
-      return end
-    }
-    try read(first * size, count: (end - index) * size)
-    for index in index..<end {
-      let start = (Int(tables[index].cluster) - first) * size
-      let weight = weight(of: tables[index])
-      var walk = TableWalk(weight: weight)
-      try count(start..<start + size, &walk)
+    let all = ByteRange(at: first * size, length: (end - index) * size)
+    var walk = TableWalk(weight: weight(of: tables[index]))
+    var table = index
+    var position = 0
+    while let part = try nextPart(of: all, from: position) {
+      try read(part.lower, count: part.length)
+      // Each table in the part by itself.
+      var rest = part
+      while !rest.isEmpty {
+        let place = rest.lower - all.lower
+        if place / size != table - index {
+          table = index + place / size
+          walk = TableWalk(weight: weight(of: tables[table]))
+        }
+        let length = min(rest.length, size - place % size)
+        try count(rest.lower - part.lower..<rest.lower - part.lower + length, &walk)
+        rest = rest.dropping(length)
+      }
+      position = part.upper - all.lower
     }
     return end
   }
@@ -53,7 +62,7 @@ extension Qcow2Check {
   /// Counts what the tables refer to that do not begin on a cluster.
   mutating func countStrayTables() throws(BlockError) {
     for stray in strayTables {
-      reference(stray.offset, bytes: geometry.clusterSize)
+      try reference(stray.offset, bytes: geometry.clusterSize)
       tableBudget -= geometry.clusterSize
       if tableBudget < 0 { continue }
       try countTable(
@@ -68,10 +77,12 @@ extension Qcow2Check {
   /// Counts what one table refers to, piece by piece.
   private mutating func countTable(at offset: Int, _ weight: TableWeight) throws(BlockError) {
     var walk = TableWalk(weight: weight)
-    let piece = min(geometry.clusterSize, Qcow2Check.readBytes)
-    for part in stride(from: 0, to: geometry.clusterSize, by: piece) {
-      try read(offset + part, count: piece)
-      try count(0..<piece, &walk)
+    let table = ByteRange(at: offset, length: geometry.clusterSize)
+    var position = 0
+    while let part = try nextPart(of: table, from: position) {
+      try read(part.lower, count: part.length)
+      try count(0..<part.length, &walk)
+      position = part.upper - table.lower
     }
   }
 
@@ -90,7 +101,8 @@ extension Qcow2Check {
         if word == 0 { continue }
         var run = EntryRun(first: L2Entry(word: word), count: 1)
         if run.first.isCompressed {
-          countCompressed(run.first, &walk)
+          counts.noteEntries(1)
+          try countCompressed(run.first, &walk)
           continue
         }
         while position < end,
@@ -99,12 +111,15 @@ extension Qcow2Check {
           run.count += 1
           position += 8
         }
+        counts.noteEntries(run.count)
         try countStandard(run, &walk)
       }
     }
   }
 
-  private mutating func countCompressed(_ entry: L2Entry, _ walk: inout TableWalk) {
+  private mutating func countCompressed(
+    _ entry: L2Entry, _ walk: inout TableWalk
+  ) throws(BlockError) {
     let cluster = CompressedCluster(word: entry.word, geometry)
     if entry.isCopied {
       result.note(
@@ -112,7 +127,7 @@ extension Qcow2Check {
         "ERROR: coffset=\(hex(cluster.offset)): copied flag must never be set for compressed "
           + "clusters")
     }
-    reference(cluster.offset, bytes: cluster.length, times: walk.weight.total)
+    try reference(cluster.offset, bytes: cluster.length, times: walk.weight.total)
     result.allocatedClusters += walk.weight.active
     result.compressedClusters += walk.weight.active
     // They lie anywhere in their cluster, so each counts as apart from its neighbour.
@@ -158,7 +173,7 @@ extension Qcow2Check {
     }
     let inside = min(run.count, geometry.clusters(for: max(0, fileBytes - offset)))
     let first = offset >> geometry.clusterBits
-    if inside > 0 { noteExcess(counts.add(first, count: inside, times: weight.total), from: first) }
+    if inside > 0 { try self.count(first, count: inside, times: weight.total) }
     try checkFlags(entry, first, count: inside, weight)
     for index in inside..<run.count { try countAlone(entry, index, weight) }
   }
@@ -168,7 +183,7 @@ extension Qcow2Check {
     _ first: L2Entry, _ index: Int, _ weight: TableWeight
   ) throws(BlockError) {
     let offset = first.clusterOffset + index << geometry.clusterBits
-    reference(offset, bytes: geometry.clusterSize, times: weight.total)
+    try reference(offset, bytes: geometry.clusterSize, times: weight.total)
     let cluster = offset >> geometry.clusterBits
     if weight.active > 0, try isWrong(copied: first.isCopied, for: cluster) {
       try noteWrongFlag(first, index, weight.active)

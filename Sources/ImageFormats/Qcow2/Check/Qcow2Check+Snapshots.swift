@@ -26,7 +26,7 @@ extension Qcow2Check {
       if header.version >= 3, extra < Qcow2Check.leastExtraBytes {
         result.note(\.corruptions, "ERROR snapshot table entry \(index) is incomplete")
       }
-      noteSnapshotL1(index, l1, entries)
+      try noteSnapshotL1(index, l1, entries)
       offset = end
     }
     snapshotTableBytes = offset - header.snapshotsOffset
@@ -41,7 +41,9 @@ extension Qcow2Check {
     result.note(\.corruptions, "ERROR snapshot table entry \(index) is too large")
   }
 
-  private mutating func noteSnapshotL1(_ index: Int, _ l1: UInt64, _ entries: Int) {
+  private mutating func noteSnapshotL1(
+    _ index: Int, _ l1: UInt64, _ entries: Int
+  ) throws(BlockError) {
     let known = snapshotTables.count
     defer { if snapshotTables.count == known { hasUnknownReferences = true } }
     guard let offset = Int(exactly: l1), geometry.offsetInCluster(offset) == 0 else {
@@ -61,6 +63,13 @@ extension Qcow2Check {
         \.corruptions, "ERROR snapshot \(index) l1_offset=\(hex(l1)): L1 tables overlap")
     }
     tableBudget -= entries * 8
+    l1Clusters += geometry.clusters(for: entries * 8)
+    guard l1Clusters <= Limits.checkL1Clusters else {
+      throw BlockError(
+        .unsupported,
+        "The snapshots' L1 tables take more than \(Limits.checkL1Clusters) clusters, the limit of "
+          + "a check", file: io.storage.name)
+    }
     snapshotTables.append(ByteRange(at: min(offset, Int.max - entries * 8), length: entries * 8))
   }
 }

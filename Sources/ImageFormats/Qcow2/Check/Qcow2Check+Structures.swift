@@ -3,17 +3,17 @@ import BlockIO
 
 extension Qcow2Check {
   /// Counts the header, the L1 tables, the snapshots' table and the refcount table.
-  mutating func countFixedStructures() {
-    countExclusive(0, bytes: geometry.clusterSize)
-    countExclusive(header.l1Offset, bytes: header.l1Bytes)
-    for table in snapshotTables { countExclusive(table.lower, bytes: table.length) }
-    countExclusive(header.snapshotsOffset, bytes: snapshotTableBytes)
-    countExclusive(header.refcountTableOffset, bytes: header.refcountTableBytes)
+  mutating func countFixedStructures() throws(BlockError) {
+    try countExclusive(0, bytes: geometry.clusterSize)
+    try countExclusive(header.l1Offset, bytes: header.l1Bytes)
+    for table in snapshotTables { try countExclusive(table.lower, bytes: table.length) }
+    try countExclusive(header.snapshotsOffset, bytes: snapshotTableBytes)
+    try countExclusive(header.refcountTableOffset, bytes: header.refcountTableBytes)
   }
 
   /// Counts metadata that nothing else may share.
-  private mutating func countExclusive(_ offset: Int, bytes count: Int) {
-    reference(offset, bytes: count)
+  private mutating func countExclusive(_ offset: Int, bytes count: Int) throws(BlockError) {
+    try reference(offset, bytes: count)
     if count > 0, count <= fileBytes - offset {
       exclusive.append(ByteRange(at: offset, length: count))
     }
@@ -35,7 +35,7 @@ extension Qcow2Check {
       return result.note(
         \.corruptions, "ERROR bitmap directory offset=\(hex(start)) size=\(hex(length))")
     }
-    countExclusive(offset, bytes: bytes)
+    try countExclusive(offset, bytes: bytes)
     var position = 0
     for index in 0..<header.bitmapCount {
       guard bytes - position >= 24 else { return noteBrokenBitmap(index) }
@@ -52,7 +52,7 @@ extension Qcow2Check {
         entries * 8 <= fileBytes - table, entries * 8 <= tableBudget
       else { return noteBrokenBitmap(index) }
       tableBudget -= entries * 8
-      countExclusive(table, bytes: entries * 8)
+      try countExclusive(table, bytes: entries * 8)
       bitmapTables.append(ByteRange(at: table, length: entries * 8))
     }
   }
@@ -67,10 +67,10 @@ extension Qcow2Check {
   mutating func countBitmap(
     _ table: ByteRange, from position: Int
   ) throws(BlockError) -> Int? {
-    let count = min(table.length - position, Qcow2Check.readBytes)
-    try read(table.lower + position, count: count)
-    let words = buffer.withBytes(0..<count) { bytes in
-      (0..<count / 8).map { bytes.bigEndian(UInt64.self, at: $0 * 8) }
+    guard let part = try nextPart(of: table, from: position) else { return nil }
+    try read(part.lower, count: part.length)
+    let words = buffer.withBytes(0..<part.length) { bytes in
+      (0..<part.length / 8).map { bytes.bigEndian(UInt64.self, at: $0 * 8) }
     }
     for word in words where word != 0 {
       let offset = Int(word & 0x00ff_ffff_ffff_fe00)
@@ -80,20 +80,24 @@ extension Qcow2Check {
         result.note(\.corruptions, "ERROR bitmap table entry \(hex(word)) is corrupt")
         continue
       }
-      if offset > 0 { reference(offset, bytes: geometry.clusterSize) }
+      counts.noteEntries(1)
+      if offset > 0 { try reference(offset, bytes: geometry.clusterSize) }
     }
-    return position + count < table.length ? position + count : nil
+    return part.upper < table.upper ? part.upper - table.lower : nil
   }
 
   /// Counts the refcount blocks, which nothing else may share, from byte `position` of their table
   /// on. Returns where to go on, nil at the end.
   mutating func countBlocks(from position: Int) throws(BlockError) -> Int? {
-    let count = min(header.refcountTableBytes - position, Qcow2Check.readBytes)
-    let words = try words(at: header.refcountTableOffset + position, count: count / 8)
+    let table = ByteRange(at: header.refcountTableOffset, length: header.refcountTableBytes)
+    guard let part = try nextPart(of: table, from: position) else { return nil }
+    let first = (part.lower - table.lower) / 8
+    let words = try words(at: part.lower, count: part.length / 8)
     for (index, word) in words.enumerated() where word != 0 {
-      countBlock(position / 8 + index, RefcountTableEntry(word: word))
+      counts.noteEntries(1)
+      try countBlock(first + index, RefcountTableEntry(word: word))
     }
-    return position + count < header.refcountTableBytes ? position + count : nil
+    return part.upper < table.upper ? part.upper - table.lower : nil
   }
 
   /// Whether the entry is that of a block that can be read; such a block was counted.
@@ -102,7 +106,9 @@ extension Qcow2Check {
       && geometry.offsetInCluster(entry.blockOffset) == 0
   }
 
-  private mutating func countBlock(_ index: Int, _ entry: RefcountTableEntry) {
+  private mutating func countBlock(
+    _ index: Int, _ entry: RefcountTableEntry
+  ) throws(BlockError) {
     let offset = entry.blockOffset
     if entry.hasReservedBits {
       return noteBrokenBlock("ERROR refcount table entry \(index) has reserved bits set")
@@ -114,7 +120,7 @@ extension Qcow2Check {
     if offset >= fileBytes {
       return noteBrokenBlock("ERROR refcount block \(index) is outside image")
     }
-    reference(offset, bytes: geometry.clusterSize)
+    try reference(offset, bytes: geometry.clusterSize)
     let count = counts[offset >> geometry.clusterBits]
     if count != 1 { noteBrokenBlock("ERROR refcount block \(index) refcount=\(count)") }
   }
@@ -128,10 +134,12 @@ extension Qcow2Check {
   /// what else refers to it would be changed with it.
   mutating func checkOverlaps() throws(BlockError) {
     for range in exclusive {
-      let end = geometry.clusters(for: range.upper)
-      for cluster in range.lower >> geometry.clusterBits..<end {
-        try checkOverlap(cluster, uses: 1)
+      let first = range.lower >> geometry.clusterBits
+      var shared: [Int] = []
+      counts.forEachCounted(in: first..<geometry.clusters(for: range.upper)) { (cluster, count) in
+        if count > 1 { shared.append(cluster) }
       }
+      for cluster in shared { try checkOverlap(cluster, uses: 1) }
     }
     for use in tables { try checkOverlap(Int(use.cluster), uses: use.total) }
   }

@@ -5,8 +5,9 @@ import BlockIO
 ///
 /// References are counted per cluster, first those of the active L1 table and of the snapshots' to
 /// L2 tables, then those of each L2 table, read once however many L1 tables share it, then those of
-/// everything else; then they are compared with the stored refcounts. Nothing is allocated by a
-/// number that the image names: only by the file's length and by what was read.
+/// everything else; then they are compared with the stored refcounts. Neither memory nor time goes
+/// by a number that the image names, or by the file's length: only by what was read, and holes are
+/// not.
 ///
 /// Isolation: value of one owner.
 struct Qcow2Check: ~Copyable {
@@ -20,6 +21,8 @@ struct Qcow2Check: ~Copyable {
   let fileBytes: Int
   /// A part of the refcount table.
   var refcountTable = TableWindow(first: 0, words: [])
+  /// References to the clusters that are compared.
+  var countedBuffer: [UInt32] = []
   /// Where tables are read to: no more than a short file holds.
   let buffer: IOBuffer
   /// Refcount blocks that cannot be read, by index.
@@ -32,9 +35,13 @@ struct Qcow2Check: ~Copyable {
   var exclusive: [ByteRange] = []
   /// Bytes of tables that may still be read: tables that do not overlap are not more than the file.
   var tableBudget: Int
+  /// The same for what of them is data.
+  var dataBudget: DataBudget
   /// The snapshots' L1 tables, and their table's length.
   var snapshotTables: [ByteRange] = []
   var snapshotTableBytes = 0
+  /// Clusters of the snapshots' L1 tables.
+  var l1Clusters = 0
   /// The bitmaps' tables.
   var bitmapTables: [ByteRange] = []
   /// Whether snapshots or bitmaps are there of which it cannot be told what they refer to: what
@@ -74,6 +81,7 @@ struct Qcow2Check: ~Copyable {
     let longest = max(geometry.clusterSize, size.roundedUp(to: geometry.clusterSize))
     buffer = IOBuffer(count: min(Qcow2Check.readBytes, longest))
     tableBudget = fileBytes
+    dataBudget = DataBudget(io.storage)
     counts = ReferenceCounts(clusters: clusters, geometry)
     result.totalClusters = geometry.clusters(for: header.size.roundedDown(to: 512))
   }
@@ -82,7 +90,9 @@ struct Qcow2Check: ~Copyable {
 
   /// Counts a reference to each cluster that the bytes touch. The file's last cluster may be there
   /// in part only; what lies further outside is damage.
-  mutating func reference(_ offset: Int, bytes count: Int, times: UInt32 = 1) {
+  mutating func reference(
+    _ offset: Int, bytes count: Int, times: UInt32 = 1
+  ) throws(BlockError) {
     if count <= 0 { return }
     let (end, overflow) = offset.addingReportingOverflow(count)
     guard !overflow, end - fileBytes < geometry.clusterSize else {
@@ -93,15 +103,49 @@ struct Qcow2Check: ~Copyable {
     }
     let first = offset >> geometry.clusterBits
     let last = (end - 1) >> geometry.clusterBits
-    noteExcess(counts.add(first, count: last - first + 1, times: times), from: first)
+    try self.count(first, count: last - first + 1, times: times)
   }
 
-  mutating func noteExcess(_ excess: Int, from cluster: Int) {
+  /// Counts references to clusters that lie in the file, or just past it.
+  mutating func count(_ first: Int, count: Int, times: UInt32) throws(BlockError) {
+    noteExcess(counts.add(first, count: count, times: times), from: first)
+    try counts.requireFitting(file: io.storage.name)
+  }
+
+  func requireFittingCounts() throws(BlockError) {
+    try counts.requireFitting(file: io.storage.name)
+  }
+
+  private mutating func noteExcess(_ excess: Int, from cluster: Int) {
     guard excess > 0 else { return }
     hasExcess = true
     let offset = cluster << geometry.clusterBits
     result.note(
       \.corruptions, times: excess, "ERROR: overflow cluster offset=\(hex(offset))")
+  }
+
+  /// The first part of `table` from byte `position` of it on that holds anything, no longer than a
+  /// read; nil where there is none. Each is to be read once.
+  mutating func nextPart(of table: ByteRange, from position: Int) throws(BlockError) -> ByteRange? {
+    let part = try nextData(of: table, from: position)
+    if let part { try dataBudget.take(part.length) }
+    return part
+  }
+
+  /// The same, however often it is read.
+  func nextData(of table: ByteRange, from position: Int) throws(BlockError) -> ByteRange? {
+    var rest = table.dropping(position)
+    while !rest.isEmpty {
+      let extent = try io.storage.extent(in: rest)
+      // A word may lie in both.
+      if extent.isData || extent.range.length < 8 {
+        let length = min(
+          extent.range.length.roundedUp(to: 8), rest.length, Qcow2Check.readBytes)
+        return ByteRange(at: rest.lower, length: length)
+      }
+      rest = rest.dropping(extent.range.length.roundedDown(to: 8))
+    }
+    return nil
   }
 
   /// Reads into the buffer; what lies past the file's end is zeros.
@@ -164,6 +208,8 @@ struct TableUse {
   var active: UInt32
   /// Entries of all L1 tables.
   var total: UInt32
+  /// Whether its entries have been repaired.
+  var isRepaired = false
 }
 
 /// An L2 table at an offset that is no cluster's.

@@ -73,6 +73,9 @@ struct CheckRun: ~Copyable {
     return false
   }
 
+  /// Notes that `blocks` blocks need no look, beside the one that has been looked at.
+  private mutating func pass(_ blocks: Int) { steps += blocks }
+
   /// Counts all references, and holds them against nothing.
   mutating func countReferences() throws(BlockError) {
     while true {
@@ -84,9 +87,14 @@ struct CheckRun: ~Copyable {
   private mutating func advance(_ phase: Phase) throws(BlockError) -> Phase {
     switch phase {
     case .stored(let block):
-      guard block < check.blocks else { return .activeL1(position: 0) }
-      try check.readStored(block: block)
-      return .stored(block: block + 1)
+      guard let next = try check.nextBlock(from: block) else {
+        pass(check.blocks - block)
+        return .activeL1(position: 0)
+      }
+      try check.readStored(block: next)
+      try check.requireFittingCounts()
+      pass(next - block)
+      return .stored(block: next + 1)
     case .activeL1(let position):
       if let next = try check.countL1(check.activeL1, from: position, isActive: true) {
         return .activeL1(position: next)
@@ -116,7 +124,7 @@ struct CheckRun: ~Copyable {
     switch phase {
     case .structures:
       try check.countStrayTables()
-      check.countFixedStructures()
+      try check.countFixedStructures()
       try check.readBitmaps()
       return .bitmap(index: 0, position: 0)
     case .bitmap(let index, let position):
@@ -127,9 +135,13 @@ struct CheckRun: ~Copyable {
       if let next = try check.countBlocks(from: position) { return .blocks(position: next) }
       return .compare(block: 0)
     case .compare(let block):
-      guard block < check.blocks else { return .overlaps }
-      try check.compare(block: block)
-      return .compare(block: block + 1)
+      guard let next = try check.nextBlock(from: block, orCounted: true) else {
+        pass(check.blocks - block)
+        return .overlaps
+      }
+      try check.compare(block: next)
+      pass(next - block)
+      return .compare(block: next + 1)
     default:
       try check.checkOverlaps()
       check.result.imageEndOffset = (check.highestCluster + 1) << check.geometry.clusterBits

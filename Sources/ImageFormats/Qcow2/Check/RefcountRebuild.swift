@@ -68,9 +68,8 @@ struct RefcountRebuild {
     var words = [UInt64](repeating: 0, count: geometry.clusterSize / 8)
     let first = blocks[position] * geometry.refcountsPerBlock
     let range = first..<first + geometry.refcountsPerBlock
-    for cluster in range.clamped(to: 0..<counts.clusters) {
-      let count = counts[cluster]
-      if count > 0 { refcounts.set(&words, cluster - first, to: UInt64(count)) }
+    counts.forEachCounted(in: range) { (cluster, count) in
+      refcounts.set(&words, cluster - first, to: UInt64(count))
     }
     for cluster in range.clamped(to: table) { refcounts.set(&words, cluster - first, to: 1) }
     for cluster in places[lowerBound(range.lowerBound)..<lowerBound(range.upperBound)] {

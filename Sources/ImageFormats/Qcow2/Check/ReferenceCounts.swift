@@ -3,56 +3,27 @@ import BlockCore
 /// How many references each cluster of a file has been found to have, and whether its stored
 /// refcount is exactly 1.
 ///
-/// One byte a cluster, in pages that exist only where there is something to count, so that holes
-/// of a sparse file cost nothing; a page with a larger count has four bytes a cluster. The file's
-/// length bounds it.
+/// In pages that exist only where there is something to count, so that holes of a sparse file cost
+/// nothing (`CountPage`). What they may take in all grows with what was read of the file: a few
+/// entries for clusters that lie far apart cannot take memory without end.
 ///
 /// Isolation: value of one owner; the pages are its own.
 struct ReferenceCounts: ~Copyable {
   /// Clusters of one page.
-  static var pageClusters: Int { 4096 }
-
-  /// A page's counters.
-  final class Page {
-    fileprivate var narrow = [UInt8](repeating: 0, count: ReferenceCounts.pageClusters)
-    /// The counts where one of them does not fit a byte; else empty.
-    fileprivate var wide: [UInt32] = []
-    fileprivate var ones = [UInt64](repeating: 0, count: ReferenceCounts.pageClusters / 64)
-
-    func count(_ index: Int) -> UInt32 { wide.isEmpty ? UInt32(narrow[index]) : wide[index] }
-
-    /// Adds where all sums fit a byte; else returns false and has done nothing.
-    fileprivate func addNarrowly(_ part: Range<Int>, _ times: UInt32, _ maximum: UInt32) -> Bool {
-      let most = min(255, maximum)
-      guard wide.isEmpty, times <= most else { return false }
-      let room = UInt8(most - times)
-      var highest: UInt8 = 0
-      for slot in part { highest = max(highest, narrow[slot]) }
-      if highest > room { return false }
-      for slot in part { narrow[slot] += UInt8(times) }
-      return true
-    }
-
-    fileprivate func addWidely(_ part: Range<Int>, _ times: UInt32, _ maximum: UInt32) -> Int {
-      if wide.isEmpty {
-        wide = narrow.map(UInt32.init)
-        narrow = []
-      }
-      var excess = 0
-      for slot in part {
-        let sum = UInt64(wide[slot]) + UInt64(times)
-        excess += Int(max(sum, UInt64(maximum)) - UInt64(maximum))
-        wide[slot] = UInt32(min(sum, UInt64(maximum)))
-      }
-      return excess
-    }
-  }
+  static var pageClusters: Int { CountPage.clusters }
+  /// What each entry that was read allows for, and each refcount: the most that they take where
+  /// many lie together.
+  private static var bytesPerEntry: Int { 16 }
+  private static var bytesPerRefcount: Int { 2 }
 
   /// The largest count; what would go above stays there and is reported.
   let maximum: UInt32
   /// Clusters that have counters.
   private(set) var clusters: Int
-  private var pages: [Page?]
+  private var pages: [CountPage?]
+  /// What the pages take, and what they may.
+  private var bytes = 0
+  private var mostBytes = Limits.checkBytes
 
   /// Counters for `clusters` clusters of an image with this geometry.
   init(clusters: Int, _ geometry: ClusterGeometry) {
@@ -61,11 +32,17 @@ struct ReferenceCounts: ~Copyable {
     pages = []
   }
 
-  /// The page of `cluster`; nil where it counts nothing.
-  func page(of cluster: Int) -> Page? {
-    let index = cluster / ReferenceCounts.pageClusters
-    return index < pages.count ? pages[index] : nil
+  /// Throws where the counters take more than they may; `file` is the image.
+  func requireFitting(file: String) throws(BlockError) {
+    if bytes <= mostBytes { return }
+    throw BlockError(
+      .unsupported,
+      "The image's tables name clusters so far apart that counting them would take more than "
+        + "\(mostBytes >> 20) MiB of memory, the limit for tables of this size", file: file)
   }
+
+  /// Notes that `count` entries of tables were read.
+  mutating func noteEntries(_ count: Int) { mostBytes += count * ReferenceCounts.bytesPerEntry }
 
   /// References found to `cluster`.
   subscript(cluster: Int) -> UInt32 {
@@ -82,75 +59,119 @@ struct ReferenceCounts: ~Copyable {
       let slot = cluster % ReferenceCounts.pageClusters
       let length = min(ReferenceCounts.pageClusters - slot, first + count - cluster)
       let page = makePage(of: cluster)
-      if page.addNarrowly(slot..<slot + length, times, maximum) {
-        cluster += length
-        continue
-      }
-      excess += page.addWidely(slot..<slot + length, times, maximum)
+      let before = page.bytes
+      excess += page.add(slot..<slot + length, times, maximum)
+      bytes += page.bytes - before
       cluster += length
     }
     return excess
   }
 
-  private mutating func makePage(of cluster: Int) -> Page {
-    let index = cluster / ReferenceCounts.pageClusters
-    if index >= pages.count {
-      pages += Array(repeating: nil, count: index + 1 - pages.count)
-    }
-    if let page = pages[index] { return page }
-    let page = Page()
-    pages[index] = page
-    return page
-  }
-
   /// Takes one reference to `cluster` back.
   mutating func subtract(_ cluster: Int) {
     guard let page = page(of: cluster) else { preconditionFailure("a reference was counted") }
-    let slot = cluster % ReferenceCounts.pageClusters
-    if page.wide.isEmpty { page.narrow[slot] -= 1 } else { page.wide[slot] -= 1 }
+    page.subtract(cluster % ReferenceCounts.pageClusters)
   }
 
   /// Notes that the stored refcount of `cluster` is exactly 1.
   mutating func noteStoredOne(_ cluster: Int) {
     let page = makePage(of: cluster)
-    let slot = cluster % ReferenceCounts.pageClusters
-    page.ones[slot / 64] |= 1 << UInt64(slot % 64)
+    let before = page.bytes
+    page.noteStoredOne(cluster % ReferenceCounts.pageClusters)
+    bytes += page.bytes - before
+    mostBytes += ReferenceCounts.bytesPerRefcount
   }
 
   /// Whether the stored refcount of `cluster` is exactly 1.
-  func isStoredOne(_ cluster: Int) -> Bool {
-    guard let page = page(of: cluster) else { return false }
-    let slot = cluster % ReferenceCounts.pageClusters
-    return page.ones[slot / 64] >> UInt64(slot % 64) & 1 == 1
-  }
+  func isStoredOne(_ cluster: Int) -> Bool { storedOnes(cluster, count: 1) == 1 }
 
   /// Of `count` clusters from `first` on, how many have a stored refcount of exactly 1.
   func storedOnes(_ first: Int, count: Int) -> Int {
     var found = 0
     var cluster = first
     while cluster < first + count {
-      let inPage = cluster % ReferenceCounts.pageClusters
-      let shift = inPage % 64
-      let length = min(64 - shift, first + count - cluster)
-      if let page = page(of: cluster) {
-        let mask: UInt64 = length == 64 ? .max : (1 << UInt64(length)) - 1
-        found += (page.ones[inPage / 64] >> UInt64(shift) & mask).nonzeroBitCount
-      }
+      let slot = cluster % ReferenceCounts.pageClusters
+      let length = min(ReferenceCounts.pageClusters - slot, first + count - cluster)
+      if let page = page(of: cluster) { found += page.storedOnes(slot..<slot + length) }
       cluster += length
     }
     return found
   }
 
-  /// Calls `body` with each cluster that has references, in order.
-  func forEachCounted(_ body: (_ cluster: Int, _ count: UInt32) -> Void) {
-    for (index, page) in pages.enumerated() {
-      guard let page else { continue }
-      let first = index * ReferenceCounts.pageClusters
-      for slot in 0..<min(ReferenceCounts.pageClusters, clusters - first)
-      where page.count(slot) > 0 {
-        body(first + slot, page.count(slot))
-      }
+  private func page(of cluster: Int) -> CountPage? {
+    let index = cluster / ReferenceCounts.pageClusters
+    return index < pages.count ? pages[index] : nil
+  }
+
+  private mutating func makePage(of cluster: Int) -> CountPage {
+    let index = cluster / ReferenceCounts.pageClusters
+    if index >= pages.count {
+      pages += Array(repeating: nil, count: index + 1 - pages.count)
     }
+    if let page = pages[index] { return page }
+    let page = CountPage()
+    bytes += page.bytes
+    pages[index] = page
+    return page
+  }
+}
+
+extension ReferenceCounts {
+  /// Sets `list` to the counts of `range`, which lies in one page; returns whether there are any.
+  func copy(_ range: Range<Int>, to list: inout [UInt32]) -> Bool {
+    list.removeAll(keepingCapacity: true)
+    guard let page = page(of: range.lowerBound) else { return false }
+    list.append(contentsOf: repeatElement(0, count: range.count))
+    let slot = range.lowerBound % ReferenceCounts.pageClusters
+    page.forEachCounted(in: slot..<slot + range.count) { (index, count) in
+      list[index - slot] = count
+      return true
+    }
+    return true
+  }
+
+  /// Calls `body` with each cluster of `range` that has references, in order, until it returns
+  /// false.
+  private func forEachCounted(
+    in range: Range<Int>, while body: (_ cluster: Int, _ count: UInt32) -> Bool
+  ) {
+    let pageClusters = ReferenceCounts.pageClusters
+    let end = min(range.upperBound, pages.count * pageClusters)
+    var cluster = range.lowerBound
+    var isWanted = true
+    while isWanted, cluster < end {
+      let first = cluster.roundedDown(to: pageClusters)
+      let last = min(first + pageClusters, end)
+      if let page = pages[first / pageClusters] {
+        page.forEachCounted(in: cluster - first..<last - first) { (slot, count) in
+          isWanted = body(first + slot, count)
+          return isWanted
+        }
+      }
+      cluster = last
+    }
+  }
+
+  /// Calls `body` with each cluster that has references, in order; with `range` only with those in
+  /// it.
+  func forEachCounted(
+    in range: Range<Int>? = nil, _ body: (_ cluster: Int, _ count: UInt32) -> Void
+  ) {
+    let all = 0..<clusters
+    forEachCounted(in: range?.clamped(to: all) ?? all) { (cluster, count) in
+      body(cluster, count)
+      return true
+    }
+  }
+
+  /// The first cluster from `first` on that has references.
+  func nextCounted(from first: Int) -> Int? {
+    var found: Int?
+    forEachCounted(in: min(first, clusters)..<clusters) { (cluster, _) in
+      found = cluster
+      return false
+    }
+    return found
   }
 
   /// The refcount blocks that count any of these, by index, in order.
@@ -167,18 +188,12 @@ struct ReferenceCounts: ~Copyable {
   /// false.
   func forEachFreeRun(in range: Range<Int>, _ body: (Range<Int>) -> Bool) {
     var start = range.lowerBound
-    var cluster = start
-    while cluster < range.upperBound {
-      guard let page = page(of: cluster) else {
-        cluster += ReferenceCounts.pageClusters - cluster % ReferenceCounts.pageClusters
-        continue
-      }
-      if page.count(cluster % ReferenceCounts.pageClusters) > 0 {
-        if start < cluster, !body(start..<cluster) { return }
-        start = cluster + 1
-      }
-      cluster += 1
+    var isWanted = true
+    forEachCounted(in: range) { (cluster, _) in
+      if start < cluster { isWanted = body(start..<cluster) }
+      start = cluster + 1
+      return isWanted
     }
-    if start < range.upperBound { _ = body(start..<range.upperBound) }
+    if isWanted, start < range.upperBound { _ = body(start..<range.upperBound) }
   }
 }

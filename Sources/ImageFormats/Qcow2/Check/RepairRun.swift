@@ -102,9 +102,9 @@ struct RepairRun: ~Copyable {
       }
       return try checkZeroed()
     case .correct(let block):
-      if block < run.check.blocks {
-        try run.check.correct(block: block, raises: raises)
-        return .correct(block: block + 1)
+      if let next = try run.check.nextBlock(from: block) {
+        try run.check.correct(block: next, raises: raises)
+        return .correct(block: next + 1)
       }
       try io.flush(.repairedRefcountsBeforeFlags)
       return try afterRefcounts()
@@ -193,18 +193,25 @@ struct RepairRun: ~Copyable {
 
 extension RepairRun {
   /// Repairs an image that was not closed cleanly, before it is opened for writing, as QEMU does:
-  /// its refcounts may be late. One that is marked corrupt waits for a repair by name.
+  /// its refcounts may be late. One that is marked corrupt waits for a repair by name; one that
+  /// cannot be written to for another reason is refused, and nothing has changed.
   ///
   /// Crash: as in any repair; the dirty bit goes last, so that the next open repairs again. Tests:
   /// `CrashSmokeTests` (repair at open), `CheckDirtyTests`.
   ///
-  /// - Throws: `corrupt` where damage is left.
-  static func repairDirty(_ io: MetadataIO) throws(BlockError) {
+  /// - Throws: `corrupt` where damage is left; `unsupported`.
+  static func repairDirty(
+    _ io: MetadataIO, _ pages: PageStore, dropBitmaps: Bool
+  ) throws(BlockError) {
     let storage = io.storage
-    let header = try Qcow2State.readHeader(storage, fileSize: try storage.size())
+    let size = try storage.size()
+    let header = try Qcow2State.readHeader(storage, fileSize: size)
     guard header.incompatible.contains(.dirty), !header.incompatible.contains(.corrupt) else {
       return
     }
+    pages.removeAll()
+    var state = Qcow2State(header, io, pages, fileEnd: size)
+    try state.requireRepairable(dropBitmaps: dropBitmaps)
     var run = try RepairRun(io, .all)
     while try !run.step() {}
     let result = run.result

@@ -23,6 +23,19 @@ extension Qcow2State {
     }
   }
 
+  /// Throws where two L1 entries name one table.
+  mutating func requireSoleTables() throws(BlockError) {
+    var capacity = TableFilter.leastCapacity
+    while true {
+      var places = TablePlaces(newFilter(capacity))
+      try noteTables(in: &places)
+      try confirm(&places)
+      if let overlap = places.overlap { throw overlap }
+      if !places.filter.isCrowded { return }
+      capacity *= 4
+    }
+  }
+
   /// Notes the only tables that there are: the blocks of `layout`.
   mutating func noteTables(of layout: EmptyLayout) {
     adopt(newFilter(TableFilter.leastCapacity))
