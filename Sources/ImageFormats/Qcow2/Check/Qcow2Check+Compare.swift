@@ -90,12 +90,25 @@ extension Qcow2Check {
     guard let offset = try block(index) else {
       var counted: [Int] = []
       counts.forEachCounted(in: range) { (cluster, _) in counted.append(cluster) }
-      for cluster in counted { compare(cluster, stored: 0, differ) }
-      return
+      var rest = counted[...]
+      while result.wantsFindings, let cluster = rest.popFirst() {
+        compare(cluster, stored: 0, differ)
+      }
+      return noteForgotten(rest)
     }
     try forEachStored(range, in: offset) { (check, first, stored) in
       check.compare(stored, from: first, differ)
     }
+  }
+
+  /// Notes clusters that are in use and have no block, in order, without words; a block that is not
+  /// there is not corrected, so nobody else wants to know.
+  private mutating func noteForgotten(_ clusters: ArraySlice<Int>) {
+    guard let last = clusters.last else { return }
+    missing += clusters.count
+    forgotten += clusters.count
+    result.corruptions += clusters.count
+    highestCluster = last
   }
 
   private mutating func compare(
