@@ -66,7 +66,11 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .repairAtOpen: layout.depth < 3 && layout.version == 3
     // An offset is a multiple of 512, which all small clusters' are; no table ends behind a disk
     // that is made to have many.
-    case .repairZeros: layout.version == 3 && layout.clusterSize > 512 && !layout.isShortOfMemory
+    // Bitmaps say that nobody has changed what a guest sees: after such a repair they are still
+    // right, and stay.
+    case .repairZeros:
+      layout.version == 3 && layout.clusterSize > 512 && !layout.isShortOfMemory
+        && !layout.traits.contains(.bitmap)
     case .repairShared: layout.traits.contains(.snapshot) && layout.version == 3
     // A disk of a few large clusters has none left to be taken.
     case .refuse:
