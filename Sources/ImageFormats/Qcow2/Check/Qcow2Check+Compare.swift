@@ -116,6 +116,7 @@ extension Qcow2Check {
   ) {
     var counted = countedBuffer
     countedBuffer = []
+    defer { countedBuffer = counted }
     guard counts.copy(first..<first + stored.count, to: &counted) else {
       for (place, refcount) in stored.enumerated() where refcount != 0 {
         compare(first + place, stored: refcount, differ)
@@ -129,7 +130,6 @@ extension Qcow2Check {
         highestCluster = first + place
       }
     }
-    countedBuffer = counted
   }
 
   private mutating func compare(

@@ -78,14 +78,16 @@ extension Qcow2State {
     while index < count, !list.isFull {
       let rest = ByteRange(at: offset + index * sliceBytes, length: (count - index) * sliceBytes)
       let extent = try io.storage.extent(in: rest)
-      let holes = extent.isData ? 0 : extent.range.length / sliceBytes
-      let slices = max(1, holes, extent.range.length.dividedRoundingUp(by: sliceBytes))
+      let isHole = !extent.isData && extent.range.length >= sliceBytes
+      let slices =
+        isHole
+        ? extent.range.length / sliceBytes : extent.range.length.dividedRoundingUp(by: sliceBytes)
       let buffer = scanBuffer ?? IOBuffer(count: Qcow2State.scanBytes)
       scanBuffer = buffer
-      if holes == 0 {
+      if !isHole {
         try io.read(.l2Table, at: rest.lower, into: buffer, count: slices * sliceBytes)
       }
-      for number in 0..<(holes > 0 ? holes : slices) where !list.isFull {
+      for number in 0..<slices where !list.isFull {
         let start = guest + (index + number) * bytesPerSlice
         let cached = l2.cached(at: rest.lower + number * sliceBytes)
         if let words = cached?.words {
@@ -94,7 +96,7 @@ extension Qcow2State {
         }
         try buffer.withBytes(number * sliceBytes..<(number + 1) * sliceBytes) {
           (bytes) throws(BlockError) in
-          if holes > 0 || bytes.isAllZero {
+          if isHole || bytes.isAllZero {
             let part = ByteRange(at: start, length: bytesPerSlice).intersection(range)
             list.append(ImageMapping(range: part, content: .unallocated))
           } else {
@@ -104,7 +106,7 @@ extension Qcow2State {
           }
         }
       }
-      index += holes > 0 ? holes : slices
+      index += slices
     }
   }
 

@@ -7,31 +7,26 @@ extension Qcow2State {
   /// Reads L1 and refcount table once, where the file is short enough for a bit for each of its
   /// clusters: passes that a filter turns out to be too small for end early.
   mutating func noteTables() throws(BlockError) {
-    var capacity = TableFilter.leastCapacity
-    while true {
-      var places = TablePlaces(newFilter(capacity))
-      try noteTables(in: &places)
-      try noteBlocks(in: &places)
-      try confirm(&places)
-      if !places.filter.isCrowded {
-        adopt(places.filter)
-        isSharingBounded = true
-        readOnlyReason = readOnlyReason ?? places.overlap ?? places.fault
-        return
-      }
-      capacity *= 4
-    }
+    let places = try findPlaces(withBlocks: true)
+    adopt(places.filter)
+    isSharingBounded = true
+    readOnlyReason = readOnlyReason ?? places.overlap ?? places.fault
   }
 
   /// Throws where two L1 entries name one table.
   mutating func requireSoleTables() throws(BlockError) {
+    if let overlap = try findPlaces(withBlocks: false).overlap { throw overlap }
+  }
+
+  /// Where the tables lie, with a filter that is large enough for them.
+  private mutating func findPlaces(withBlocks: Bool) throws(BlockError) -> TablePlaces {
     var capacity = TableFilter.leastCapacity
     while true {
       var places = TablePlaces(newFilter(capacity))
       try noteTables(in: &places)
+      if withBlocks { try noteBlocks(in: &places) }
       try confirm(&places)
-      if let overlap = places.overlap { throw overlap }
-      if !places.filter.isCrowded { return }
+      if !places.filter.isCrowded { return places }
       capacity *= 4
     }
   }
