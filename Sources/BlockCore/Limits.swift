@@ -8,17 +8,17 @@ package enum Limits {
   /// a damaged image can be saved, and so few that nobody is kept busy. A sound image has none.
   package static let sharedTableBytes = 64 << 20
   /// L2 tables that are looked through before the first cluster of an image is taken, in bytes:
-  /// those of 32 GiB of data in clusters of 64 KiB. It takes some milliseconds, or a tenth of a
-  /// second where every entry names a place of its own.
-  package static let vettedTableBytes = 4 << 20
+  /// those of 128 GiB of data in clusters of 64 KiB. It takes some milliseconds, or half a second
+  /// where every entry names a place of its own.
+  package static let vettedTableBytes = 16 << 20
   /// Counters of a check, beside what they may take for each entry and refcount that was read: of
   /// a quarter of a million clusters that lie far apart.
   package static let checkBytes = 24 << 20
   /// Tables that a check reads beside as many bytes as the file holds: more name the same bytes
   /// over and over.
   package static let checkTableBytes = 64 << 20
-  /// Clusters of L1 tables that a check counts: those of 1 TiB in clusters of 64 KiB.
-  package static let checkL1Clusters = 16 << 20
+  /// Clusters of L1 tables that a check counts: those of 512 GiB in clusters of 64 KiB.
+  package static let checkL1Clusters = 8 << 20
   /// Internal snapshots, as QEMU.
   package static let snapshots = 65_536
   /// Snapshot table: 64 MiB, as QEMU.

@@ -226,9 +226,11 @@ struct ImageFile {
       throw Failure("Could not read from '\(file)': \(systemSentence(errno))")
     }
     guard count == 4, magic == Array("QFI".utf8) + [0xfb] else {
-      throw Failure(
+      var failure = Failure(
         "Image '\(file)' is not in qcow2 format, and other formats are never guessed: "
           + "give \(flag) raw if it is a raw disk")
+      failure.isFormatMissing = true
+      throw failure
     }
     return .qcow2
   }

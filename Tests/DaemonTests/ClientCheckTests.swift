@@ -90,6 +90,11 @@ struct ClientCheckTests {
     let raw = try stage.ctl("check", "-f", "raw", "disk.raw")
     #expect(raw.status == 63)
     #expect(raw.errors == "qblockctl: This image format does not support checks\n")
+    let disk = stage.directory.file("disk.raw")
+    #expect(try QemuTools.run("qemu-img", ["check", disk]).status == 63)
+    let unsaid = try stage.ctl("check", "disk.raw")
+    #expect(unsaid.status == 63)
+    #expect(unsaid.errors.contains("give -f raw if it is a raw disk"))
     #expect(try stage.ctl("check", "none").status == 1)
     #expect(try stage.ctl("check", "-r", "some", "base").status == 1)
   }

@@ -55,9 +55,7 @@ struct Check: ParsableCommand {
           + "so it cannot be repaired")
     }
     // Where it is to be repaired the job opens the file for writing itself.
-    let disk = try ImageFile(
-      file, image, for: sharing.forceShare ? .look(forceShare: true) : .read
-    ).alone(forCheck: true)
+    let disk = try openable().alone(forCheck: true)
     var run = JobRun(
       session: session, id: uniqueName("check"),
       display: ProgressDisplay(
@@ -79,12 +77,25 @@ struct Check: ParsableCommand {
     } catch QMPClientError.refused(let refusal)
       where refusal.message == BlockCheck.unsupportedFormat
     {
-      throw Failure(refusal.message, status: 63)
+      throw Failure(refusal.message, status: Check.uncheckable)
     }
     if let error = outcome.error { throw Failure("Check failed: \(error)") }
     guard let found = outcome.result else { throw Failure("qblockd does not say what it found") }
     return try ImageCheck(wire: found, at: .reply)
   }
+
+  private func openable() throws -> ImageFile {
+    do {
+      return try ImageFile(file, image, for: sharing.forceShare ? .look(forceShare: true) : .read)
+    } catch var failure as Failure where failure.isFormatMissing {
+      // Whatever it is, only qcow2 can be checked, and it does not begin like one.
+      failure.status = Check.uncheckable
+      throw failure
+    }
+  }
+
+  /// The exit status for a format that has nothing to check.
+  private static let uncheckable: Int32 = 63
 
   private func text(of result: ImageCheck) -> String {
     switch output {

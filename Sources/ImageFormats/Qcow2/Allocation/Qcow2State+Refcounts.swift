@@ -107,6 +107,20 @@ extension Qcow2State {
     while end < refcountsPerSlice, end - free < count, words.get(slice.words, end) == 0 { end += 1 }
     return .found(ClusterRun(first: cluster + (free - start), count: end - free))
   }
+
+  /// The first cluster of `run` that counts as free, also where there is no block to count it yet.
+  mutating func firstFree(in run: ClusterRun) throws(BlockError) -> HostCluster? {
+    var cluster = run.first
+    while cluster < run.end {
+      guard let (slice, start) = try refcountSlice(cluster) else { return cluster }
+      let end = min(refcountsPerSlice, start + run.end.index - cluster.index)
+      if let free = words.firstZero(slice.words, from: start, to: end) {
+        return cluster + (free - start)
+      }
+      cluster = cluster + (end - start)
+    }
+    return nil
+  }
 }
 
 /// What a look for free clusters found.

@@ -7,20 +7,28 @@ import BlockCore
 /// Isolation: value.
 struct RefcountWords {
   private let order: Int
+  /// All bits of the last refcount of a word, and the lowest bit of each.
+  private let mask: UInt64
+  private let lowBits: UInt64
 
-  init(_ geometry: ClusterGeometry) { order = geometry.refcountOrder }
+  init(_ geometry: ClusterGeometry) {
+    order = geometry.refcountOrder
+    mask = .max >> UInt64(64 - 1 << order)
+    lowBits = .max / mask
+  }
 
   /// Refcounts in one word.
-  var perWord: Int { 64 >> order }
+  var perWord: Int { 1 << perWordBits }
+  private var perWordBits: Int { 6 - order }
   private var bits: Int { 1 << order }
-  private var mask: UInt64 { bits == 64 ? .max : (1 << UInt64(bits)) - 1 }
 
   /// The word that holds entry `index`, and how far it is shifted.
   private func place(_ index: Int) -> (word: Int, shift: Int) {
     let inWord = index & (perWord - 1)
-    if order >= 3 { return (index / perWord, 64 - bits * (inWord + 1)) }
-    let perByte = 8 >> order
-    return (index / perWord, 56 - 8 * (inWord / perByte) + bits * (inWord & (perByte - 1)))
+    let word = index >> perWordBits
+    if order >= 3 { return (word, 64 - bits * (inWord + 1)) }
+    let inByte = inWord & (8 >> order - 1)
+    return (word, 56 - 8 * (inWord >> (3 - order)) + bits * inByte)
   }
 
   func get(_ words: [UInt64], _ index: Int) -> UInt64 {
@@ -37,9 +45,21 @@ struct RefcountWords {
   func firstZero(_ words: [UInt64], from index: Int, to end: Int) -> Int? {
     var index = index
     while index < end {
-      if get(words, index) == 0 { return index }
-      index += 1
+      if !hasZero(words[index >> perWordBits]) {
+        index = (index | (perWord - 1)) + 1
+      } else if get(words, index) == 0 {
+        return index
+      } else {
+        index += 1
+      }
     }
     return nil
+  }
+
+  /// Whether one of a word's refcounts is zero: the lowest one that is borrows when 1 is taken
+  /// from all of them, and so gets the highest bit, which it did not have.
+  private func hasZero(_ word: UInt64) -> Bool {
+    let highBits = lowBits << UInt64(bits - 1)
+    return (word &- lowBits) & ~word & highBits != 0
   }
 }

@@ -88,20 +88,10 @@ extension Qcow2State {
   /// Throws where a cluster of `runs` counts as free, and leaves the list empty.
   private mutating func requireCounted(_ runs: inout [NamedRun]) throws(BlockError) {
     runs.sort { $0.run.first < $1.run.first }
-    for named in runs { try requireCounted(named) }
-    runs.removeAll(keepingCapacity: true)
-  }
-
-  private mutating func requireCounted(_ named: NamedRun) throws(BlockError) {
-    var cluster = named.run.first
-    while cluster < named.run.end {
-      switch try freeRun(from: cluster, upTo: 1) {
-      case .none(let next): cluster = next
-      case .found(let free) where free.first >= named.run.end: return
-      case .found(let free): throw countsAsFree(free.first, named)
-      case .needsBlock: throw countsAsFree(cluster, named)
-      }
+    for named in runs {
+      if let free = try firstFree(in: named.run) { throw countsAsFree(free, named) }
     }
+    runs.removeAll(keepingCapacity: true)
   }
 
   private mutating func countsAsFree(_ cluster: HostCluster, _ named: NamedRun) -> BlockError {
