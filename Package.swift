@@ -58,13 +58,14 @@ let package = Package(
       linkerSettings: [
         .linkedLibrary("deflate"), .linkedLibrary("zstd"), .linkedLibrary("z"),
       ]),
+    .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
 
     // Layer 1: vocabulary.
     library("BlockCore", []),
 
     // Layer 2: threads, bytes, JSON.
     library("BlockRuntime", ["BlockCore", "CLinux"]),
-    library("BlockIO", ["BlockCore", "CLinux"]),
+    library("BlockIO", ["BlockCore", "CLinux", "CUring"]),
     library("JSONValue", ["BlockCore", "CJSON"]),
 
     // Layer 3: sockets, formats, messages.

@@ -1,5 +1,6 @@
 package import BlockCore
 import BlockGraph
+import BlockIO
 import BlockJobs
 package import BlockRuntime
 import Glibc
@@ -33,7 +34,7 @@ package final class Daemon {
 
   /// Prepares everything that can fail without touching an image.
   ///
-  /// Throws what opening the image roots throws.
+  /// Throws what opening the image roots throws, and where io_uring is asked for and there is none.
   package init(_ configuration: DaemonConfiguration, _ log: Logger) throws(BlockError) {
     self.configuration = configuration
     self.log = log
@@ -42,7 +43,8 @@ package final class Daemon {
     let events = EventBus(remembered: configuration.eventHistory)
     self.events = events
     let graph = BlockGraph(
-      gate: try OpenGate(roots: configuration.imageRoots),
+      gate: try OpenGate(
+        roots: configuration.imageRoots, rings: try RingPool.of(configuration.io)),
       budget: CacheBudget(bytes: configuration.cacheBytes))
     let history = JobHistory(
       most: configuration.jobHistory, seconds: configuration.jobHistorySeconds)

@@ -1,4 +1,4 @@
-import BlockCore
+package import BlockCore
 import Glibc
 package import QMP
 
@@ -20,6 +20,8 @@ package struct DaemonConfiguration: Sendable {
   package var imageRoots: [String] = []
   /// The most memory that the tables of all images take together.
   package var cacheBytes = Limits.metadataCacheBytes
+  /// By what the kernel is asked for many places of a file at once.
+  package var io = IOBackend.automatic
   /// Nodes to open before the first client is heard.
   package var nodes: [BlockdevOptions] = []
   /// File to hold the process id while the daemon runs.

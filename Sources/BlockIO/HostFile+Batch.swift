@@ -3,77 +3,64 @@ import Glibc
 
 // Requests that lie side by side become one call of the kernel.
 extension HostFile {
-  /// Linux's IOV_MAX.
-  private static let maxParts = 1024
-
   package func perform(_ requests: [IORequest]) throws(BlockError) {
-    let sorted = requests.sorted { $0.offset < $1.offset }
-    var first = 0
-    while first < sorted.count {
-      var next = first + 1
-      while next < sorted.count, next - first < HostFile.maxParts,
-        continues(sorted[next], after: sorted[next - 1])
-      {
-        next += 1
+    var rest = IORun.runs(of: requests)[...]
+    while let first = rest.first {
+      var runs = Array(rest.prefix { $0.operation == first.operation })
+      rest = rest.dropFirst(runs.count)
+      try performTogether(&runs)
+      for run in runs { try perform(run) }
+    }
+  }
+
+  /// Whether the kernel takes `run` as it is.
+  func isAligned(_ run: IORun) -> Bool {
+    unsafe run.vectors.allSatisfy {
+      unsafe isAligned(
+        UnsafeRawBufferPointer(start: $0.iov_base, count: $0.iov_len), at: run.range.lower)
+    }
+  }
+
+  private func perform(_ run: IORun) throws(BlockError) {
+    if let error = run.error { throw error }
+    var rest = run
+    if run.requests.count > 1 && isAligned(run) { rest.drop(try performAtOnce(run)) }
+    // What the kernel left over; for a read, that also zeros what lies past the end.
+    for request in rest.requests { try perform(request) }
+  }
+
+  /// Carries out `run` as far as one call goes. Returns the bytes that are done.
+  private func performAtOnce(_ run: IORun) throws(BlockError) -> Int {
+    let vectors = unsafe run.vectors
+    let range = run.range
+    switch run.operation {
+    case .read:
+      let file = openFile()
+      return try SystemCall.run(on: name) {
+        unsafe preadv(file.descriptor, vectors, Int32(vectors.count), range.lower)
       }
-      try performRun(sorted[first..<next])
-      first = next
-    }
-  }
-
-  private func continues(_ request: IORequest, after last: IORequest) -> Bool {
-    request.operation == last.operation && request.offset == last.offset + last.part.count
-  }
-
-  /// Carries out requests of one kind that lie side by side.
-  private func performRun(_ run: ArraySlice<IORequest>) throws(BlockError) {
-    let start = run[run.startIndex].offset
-    let total = run.reduce(0) { $0 + $1.part.count }
-    let vectors = unsafe run.map { unsafe $0.buffer.vector($0.part) }
-    let fits = unsafe vectors.allSatisfy {
-      unsafe isAligned(UnsafeRawBufferPointer(start: $0.iov_base, count: $0.iov_len), at: start)
-    }
-    var done = 0
-    if run.count > 1 && fits {
-      switch run[run.startIndex].operation {
-      case .read:
-        let file = openFile()
-        done = try SystemCall.run(on: name) {
-          unsafe preadv(file.descriptor, vectors, Int32(vectors.count), start)
-        }
-      case .write:
-        let file = try writableFile()
-        let range = ByteRange(at: start, length: total)
-        defer { noteChange(upTo: range.upper) }
-        done = try besidePartialWrites(file, range) { () throws(BlockError) in
+    case .write:
+      let file = try writableFile()
+      defer { noteChange(upTo: range.upper) }
+      return try besidePartialWrites(file, range) { () throws(BlockError) in
+        try inTurn(file, range) { () throws(BlockError) in
           try SystemCall.run(on: name) {
-            unsafe pwritev(file.descriptor, vectors, Int32(vectors.count), start)
+            unsafe pwritev(file.descriptor, vectors, Int32(vectors.count), range.lower)
           }
         }
       }
     }
-    if done < total { try performSingly(run, skipping: done) }
   }
 
-  /// Carries out what the kernel left over; for a read, that also zeros what lies past the end.
-  private func performSingly(
-    _ run: ArraySlice<IORequest>, skipping done: Int
-  ) throws(BlockError) {
-    var done = done
-    for request in run {
-      let skipped = min(done, request.part.count)
-      done -= skipped
-      let part = request.part.lowerBound + skipped..<request.part.upperBound
-      let offset = request.offset + skipped
-      switch request.operation {
-      case .read:
-        try request.buffer.withMutableBytes(part) { (bytes) throws(BlockError) in
-          _ = try read(into: &bytes, at: offset)
-        }
-      case .write:
-        try request.buffer.withBytes(part) { (bytes) throws(BlockError) in
-          try write(bytes, at: offset)
-        }
+  private func perform(_ request: IORequest) throws(BlockError) {
+    switch request.operation {
+    case .read:
+      try request.buffer.withMutableBytes(request.part) { (bytes) throws(BlockError) in
+        _ = try read(into: &bytes, at: request.offset)
+      }
+    case .write:
+      try request.buffer.withBytes(request.part) { (bytes) throws(BlockError) in
+        try write(bytes, at: request.offset)
       }
     }
   }

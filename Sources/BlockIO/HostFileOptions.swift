@@ -3,7 +3,7 @@ package import BlockCore
 /// How a file is opened.
 ///
 /// Isolation: value.
-package struct HostFileOptions: Hashable, Sendable {
+package struct HostFileOptions: Sendable {
   /// Whether QEMU's lock bytes are taken.
   package enum Locking: Hashable, Sendable {
     /// Never: who opens a file so answers for it that nobody else writes.
@@ -40,11 +40,14 @@ package struct HostFileOptions: Hashable, Sendable {
   package var locking: Locking
   /// Those of a reader who puts up with writers (QEMU's `force-share`, `-U`); read-only files only.
   package var forceShare: Bool
+  /// Where batches get a ring from; nil where none is used.
+  package var rings: RingPool?
 
   /// Read and write, through the page cache, durable, locked, unless told otherwise.
   package init(
     isReadOnly: Bool = false, autoReadOnly: Bool = false, direct: Bool = false,
-    noFlush: Bool = false, locking: Locking = .automatic, forceShare: Bool = false
+    noFlush: Bool = false, locking: Locking = .automatic, forceShare: Bool = false,
+    rings: RingPool? = nil
   ) {
     self.isReadOnly = isReadOnly
     self.autoReadOnly = autoReadOnly
@@ -52,6 +55,7 @@ package struct HostFileOptions: Hashable, Sendable {
     self.noFlush = noFlush
     self.locking = locking
     self.forceShare = forceShare
+    self.rings = rings
   }
 
   /// The claim that goes with a file that is open for reading only, or for writing.

@@ -125,6 +125,19 @@ package struct IORequest: Sendable {
     self.buffer = buffer
     self.part = part
   }
+
+  /// Adds `request` to `requests`; to the last one where it goes on from there, in the storage and
+  /// in memory.
+  package static func append(_ request: IORequest, to requests: inout [IORequest]) {
+    if let last = requests.last, last.operation == request.operation,
+      last.buffer === request.buffer, last.part.upperBound == request.part.lowerBound,
+      last.offset + last.part.count == request.offset
+    {
+      requests[requests.count - 1].part = last.part.lowerBound..<request.part.upperBound
+    } else {
+      requests.append(request)
+    }
+  }
 }
 
 extension Storage {

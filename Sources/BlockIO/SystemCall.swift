@@ -22,6 +22,18 @@ enum SystemCall {
     }
   }
 
+  /// The bytes that a request of a ring has moved: `result`, or none where only a plain call can
+  /// tell what there is to say. Throws where it is another negative error number.
+  static func count(_ result: Int32, on file: String) throws(BlockError) -> Int {
+    if result >= 0 { return Int(result) }
+    switch -result {
+    case EINTR, EAGAIN, ECANCELED, EINVAL, EOPNOTSUPP: return 0
+    default:
+      precondition(result != -EBADF && result != -EFAULT, "a request got a bad argument")
+      throw error(-result, on: file)
+    }
+  }
+
   /// The error that stands for an error number.
   static func error(_ number: Int32, on file: String?) -> BlockError {
     BlockError(

@@ -46,6 +46,11 @@ int64_t cl_copy_file_range(
   return copy_file_range(source, &from, target, &to, (size_t)length, 0);
 }
 
+int64_t cl_read_cached(int32_t fd, const struct iovec *parts, int32_t count, int64_t offset) {
+  ssize_t result = preadv2(fd, parts, count, offset, RWF_NOWAIT);
+  return result == -1 ? -errno : result;
+}
+
 int32_t cl_start_write_back(int32_t fd, int64_t offset, int64_t length) {
   return sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE);
 }

@@ -26,11 +26,13 @@ package struct OpenGate: Sendable {
   /// What clients have passed.
   package let descriptors = DescriptorSets()
   private let roots: [DirectoryRoot]
+  private let rings: RingPool?
 
   /// A gate that lets through what lies in `roots`, absolute paths of directories; with none,
-  /// everything. Opens the directories, so it blocks. Throws `notFound`, `permission`, `io`, and
-  /// `invalidArgument` for what is no directory.
-  package init(roots: [String]) throws(BlockError) {
+  /// everything. Files get `rings`. Opens the directories, so it blocks. Throws `notFound`,
+  /// `permission`, `io`, and `invalidArgument` for what is no directory.
+  package init(roots: [String], rings: RingPool? = nil) throws(BlockError) {
+    self.rings = rings
     var opened: [DirectoryRoot] = []
     for root in roots { opened.append(try DirectoryRoot(FileName(root))) }
     self.roots = opened
@@ -50,6 +52,8 @@ package struct OpenGate: Sendable {
       throw BlockError(
         .permission, "Only files that a client named may be opened for writing", file: name.string)
     }
+    var options = options
+    options.rings = rings
     if origin == .client, let set = try DescriptorSets.id(named: name.string) {
       return try HostFile.open(set: set, of: descriptors, options)
     }

@@ -59,6 +59,11 @@ struct QBlockd: ParsableCommand {
     transform: byteCount(_:))
   var cacheSize = Limits.metadataCacheBytes
   @Option(
+    help: ArgumentHelp(
+      "threads, io_uring or auto: how disks are asked for many places at once. auto takes io_uring "
+        + "where the system allows it. Without it $QBLOCKD_IO, else auto.", valueName: "backend"))
+  var io: String?
+  @Option(
     help: ArgumentHelp("Remember this many events for x-query-events.", valueName: "count"))
   var eventHistory = 4096
   @Option(
@@ -153,6 +158,7 @@ struct QBlockd: ParsableCommand {
     configuration.clients.messageTime = .seconds(messageTime)
     configuration.imageRoots = imageRoot
     configuration.cacheBytes = cacheSize
+    configuration.io = try ioBackend()
     configuration.pidFile = pidFile.map(lasting)
     guard stopTime > 0 else { throw ValidationError("--stop-time is at least 1") }
     configuration.stopTime = .seconds(stopTime)
@@ -165,6 +171,17 @@ struct QBlockd: ParsableCommand {
       }
     }
     return configuration
+  }
+
+  private func ioBackend() throws -> IOBackend {
+    let variable = "QBLOCKD_IO"
+    let inherited = unsafe getenv(variable).map { unsafe String(cString: $0) } ?? ""
+    guard let name = io ?? (inherited.isEmpty ? nil : inherited) else { return .automatic }
+    guard let backend = IOBackend(rawValue: name) else {
+      let names = IOBackend.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ValidationError("\(io == nil ? variable : "--io") '\(name)' is none of \(names)")
+    }
+    return backend
   }
 
   /// `path` so that it is good from every directory: a daemon in the background leaves this one.

@@ -7,7 +7,7 @@ import Testing
 /// What every storage must do alike, whatever is below it.
 @Suite struct StorageContractTests {
   enum Kind: String, CaseIterable, CustomTestStringConvertible {
-    case memory, disk, directDisk, tmpfs, faultless
+    case memory, disk, directDisk, ring, directRing, tmpfs, faultless
     var testDescription: String { rawValue }
   }
 
@@ -16,9 +16,11 @@ import Testing
     switch kind {
     case .memory: return (MemoryStorage(), nil)
     case .faultless: return (FaultyStorage(RecordingStorage(MemoryStorage(), log: .init())), nil)
-    case .disk, .directDisk, .tmpfs:
+    case .disk, .directDisk, .ring, .directRing, .tmpfs:
       let directory = try TemporaryDirectory(in: kind == .tmpfs ? "/dev/shm" : nil)
-      let options = HostFileOptions(direct: kind == .directDisk)
+      let options = HostFileOptions(
+        direct: kind == .directDisk || kind == .directRing,
+        rings: try RingPool.of(kind == .ring || kind == .directRing ? .ring : .threads))
       return (try HostFile.create(FileName(directory.file("image")), options), directory)
     }
   }

@@ -5,9 +5,9 @@ import Testing
 @Suite("layers")
 struct LayerTests {
   static let layers: [String: Int] = [
-    "CLinux": 0, "CJSON": 0, "CJsonC": 0, "CCompression": 0, "BlockCore": 1, "BlockRuntime": 2,
-    "BlockIO": 2, "JSONValue": 2, "SocketIO": 3, "ImageFormats": 3, "QMP": 3, "BlockGraph": 4,
-    "QMPClient": 4, "BlockJobs": 5, "BlockDaemon": 6, "qblockd": 7, "qblockctl": 7,
+    "CLinux": 0, "CJSON": 0, "CJsonC": 0, "CCompression": 0, "CUring": 0, "BlockCore": 1,
+    "BlockRuntime": 2, "BlockIO": 2, "JSONValue": 2, "SocketIO": 3, "ImageFormats": 3, "QMP": 3,
+    "BlockGraph": 4, "QMPClient": 4, "BlockJobs": 5, "BlockDaemon": 6, "qblockd": 7, "qblockctl": 7,
     "qblock-bench": 7,
   ]
   static let swiftTargets = layers.keys.filter { !$0.hasPrefix("C") }.sorted()

@@ -94,6 +94,7 @@ struct CopyBatch {
     let hull = ByteRange(from: first.piece.range.lower, to: last.piece.range.upper)
     let count = group.reduce(0) { $0 + $1.piece.range.length }
     try source.chain.nodes[first.layer].reading(count, from: hull) { (image) throws(BlockError) in
+      var requests: [IORequest] = []
       var index = group.startIndex
       var done = 0
       while index < group.endIndex {
@@ -104,7 +105,8 @@ struct CopyBatch {
             let wanted = piece.range.dropping(done)
             let part = wanted.intersection(run.range)
             if part.isEmpty { break }
-            try read(part, run, of: image, to: piece.place + part.lower - piece.range.lower)
+            let place = piece.place + part.lower - piece.range.lower
+            try take(part, run, of: image, to: place, &requests)
             done += part.length
             if done < piece.range.length { break }
             index += 1
@@ -112,21 +114,28 @@ struct CopyBatch {
           }
         }
       }
+      try image.dataStorage.perform(requests)
     }
   }
 
-  /// Brings `part` of `run` to `place` of the buffer.
-  private func read(
-    _ part: ByteRange, _ run: ImageMapping, of image: any ImageDriver, to place: Int
+  /// Brings `part` of `run` to `place` of the buffer, or lets `requests` do it: the disk is asked
+  /// for all of them at once.
+  private func take(
+    _ part: ByteRange, _ run: ImageMapping, of image: any ImageDriver, to place: Int,
+    _ requests: inout [IORequest]
   ) throws(BlockError) {
-    try buffer.withMutableBytes(place..<place + part.length) { (bytes) throws(BlockError) in
-      switch run.content {
-      case .data(let host):
-        _ = try image.dataStorage.read(into: &bytes, at: host + part.lower - run.range.lower)
-      case .compressed: try image.read(into: &bytes, at: part.lower)
-      // It held data when it was looked at. What came since is marked, and copied again.
-      case .zero, .unallocated: bytes.zero()
+    let memory = place..<place + part.length
+    switch run.content {
+    case .data(let host):
+      let request = IORequest(.read, at: host + part.lower - run.range.lower, buffer, memory)
+      IORequest.append(request, to: &requests)
+    case .compressed:
+      try buffer.withMutableBytes(memory) { (bytes) throws(BlockError) in
+        try image.read(into: &bytes, at: part.lower)
       }
+    // It held data when it was looked at. What came since is marked, and copied again.
+    case .zero, .unallocated:
+      buffer.withMutableBytes(memory) { (bytes: inout MutableRawSpan) in bytes.zero() }
     }
   }
 

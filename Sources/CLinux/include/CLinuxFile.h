@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 // Values differ between architectures and are defined in file.c from the system's own headers.
 extern const int32_t cl_O_DIRECT;
@@ -36,6 +37,10 @@ int64_t cl_copy_file_range(
 /// ioctl(FICLONERANGE): shares the source's blocks.
 int32_t cl_clone_range(
     int32_t source, int64_t source_offset, int32_t target, int64_t target_offset, int64_t length);
+
+/// Reads what the page cache holds of the bytes from `offset` on, as far as it holds the first of
+/// them. Returns how many came, or a negative error number: -EAGAIN where the first is not there.
+int64_t cl_read_cached(int32_t fd, const struct iovec *parts, int32_t count, int64_t offset);
 
 /// sync_file_range(SYNC_FILE_RANGE_WRITE): lets the disk begin to write these bytes.
 int32_t cl_start_write_back(int32_t fd, int64_t offset, int64_t length);
