@@ -44,7 +44,8 @@ package struct TraceRecorder: Sendable {
   package var launcher: [String] {
     let place = URL(fileURLWithPath: directory.path).resolvingSymlinksInPath().path
     var words = [
-      "env", "LD_PRELOAD=\(DaemonProcess.program("libTraceRecorder.so"))",
+      // It sees calls; what goes by a ring is none.
+      "env", "QBLOCKD_IO=threads", "LD_PRELOAD=\(DaemonProcess.program("libTraceRecorder.so"))",
       "TRACE_RECORDER_DIRECTORY=\(place)", "TRACE_RECORDER_OUTPUT=\(output)",
     ]
     if let end {
