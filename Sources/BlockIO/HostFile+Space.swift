@@ -54,28 +54,37 @@ extension HostFile {
   package func extent(in range: ByteRange) throws(BlockError) -> StorageExtent {
     let file = openFile()
     guard !range.isEmpty else { return StorageExtent(range: range, isData: false) }
-    let end = min(range.upper, try size(of: file))
-    guard range.lower < end else { return StorageExtent(range: range, isData: false) }
-    let all = StorageExtent(range: ByteRange(from: range.lower, to: end), isData: true)
     do {
       if let known = try knownData(at: range.lower, file) {
-        let data = ByteRange(from: range.lower, to: min(known, end))
-        return StorageExtent(range: data, isData: true)
+        return try data(in: range, upTo: known, file)
       }
-      let data = try seek(file, range.lower, cl_SEEK_DATA)
-      guard data == range.lower else {
-        let hole = ByteRange(from: range.lower, to: min(data, range.upper))
+      let start = try seek(file, range.lower, cl_SEEK_DATA)
+      guard start == range.lower else {
+        let hole = ByteRange(from: range.lower, to: min(start, range.upper))
         return StorageExtent(range: hole, isData: false)
       }
       let hole = try seek(file, range.lower, cl_SEEK_HOLE)
-      // The data may have become a hole between the two calls.
-      guard hole > range.lower else { return all }
-      return StorageExtent(range: ByteRange(from: range.lower, to: min(hole, end)), isData: true)
+      if hole > range.lower {
+        // It is no farther than the end of the file.
+        let data = ByteRange(from: range.lower, to: min(hole, range.upper))
+        return StorageExtent(range: data, isData: true)
+      }
+      // The data has become a hole between the two calls.
+      return try data(in: range, upTo: range.upper, file)
     } catch let error where error.errno == ENXIO {
       return StorageExtent(range: range, isData: false)
     } catch let error where error.meansUnsupported {
-      return all
+      return try data(in: range, upTo: range.upper, file)
     }
+  }
+
+  /// The front of `range` up to `end` as data, as far as it lies in the file.
+  private func data(
+    in range: ByteRange, upTo end: Int, _ file: OpenFile
+  ) throws(BlockError) -> StorageExtent {
+    let end = min(end, range.upper, try size(of: file))
+    guard range.lower < end else { return StorageExtent(range: range, isData: false) }
+    return StorageExtent(range: ByteRange(from: range.lower, to: end), isData: true)
   }
 
   /// Where the data around `offset` ends, if that is known; looks on from the last that is. A look

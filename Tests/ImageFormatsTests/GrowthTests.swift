@@ -72,6 +72,8 @@ struct GrowthTests {
     let test = try ImageUnderTest(options, backing: [UInt8](repeating: 7, count: 3 * 65_536))
     try test.resize(to: 64 << 20)
     #expect(try test.view().isSame(as: test.model))
+    // Cuts off what the file was made to reach ahead.
+    try test.image.flush()
     #expect(try test.storage.size() < 16 * 65_536)
     try test.judge(directory)
   }

@@ -30,6 +30,8 @@ struct Qcow2State: ~Copyable {
   var highWater: Int
   /// The file's length as far as this driver has set it.
   var fileEnd: Int
+  /// Where the file ends if it was made to reach ahead of what is in use (`growFile`); else 0.
+  var aheadEnd = 0
   /// Where L2 tables and refcount blocks may lie, so that no data lands on them; not looked for in
   /// an image that is only read.
   var tablePlaces = TableFilter(capacity: TableFilter.leastCapacity, clusters: 0)

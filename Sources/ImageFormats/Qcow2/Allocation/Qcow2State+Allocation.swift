@@ -1,5 +1,6 @@
 import BlockCore
 import BlockIO
+import Glibc
 
 extension Qcow2State {
   /// Takes up to `count` neighbouring free clusters, at least one, the lowest there are. Their
@@ -86,7 +87,7 @@ extension Qcow2State {
   mutating func zeroTable(_ run: ClusterRun, _ what: MetadataRegion) throws(BlockError) {
     let range = geometry.bytes(of: run.first, count: run.count)
     if takeVirginity(run) {
-      try growFile(to: range.upper)
+      try growFile(to: range.upper, ahead: what == .l2Table)
     } else {
       try io.zero(range, what)
       fileEnd = max(fileEnd, range.upper)
@@ -104,11 +105,45 @@ extension Qcow2State {
     return max(end, fileEnd)
   }
 
-  /// Lets the file reach at least to `end`.
-  mutating func growFile(to end: Int) throws(BlockError) {
+  /// Lets the file reach at least to `end`; with `ahead` some way beyond it, because a file system
+  /// takes as long for a small step as for a large one. `flush` cuts off what was not needed.
+  ///
+  /// Crash: the file may be longer than what is in use, by a hole that nothing refers to.
+  mutating func growFile(to end: Int, ahead: Bool = false) throws(BlockError) {
     if end <= fileEnd || io.storage.traits.isDevice { return }
-    try io.storage.truncate(to: max(end, try io.storage.size()))
+    if end > aheadEnd {
+      let size = try io.storage.size()
+      let far = end + Qcow2State.clustersAhead << geometry.clusterBits
+      if ahead && far > size {
+        aheadEnd = try lengthen(to: far, atLeast: max(end, size))
+      } else {
+        try io.storage.truncate(to: max(end, size))
+      }
+    }
     fileEnd = end
+  }
+
+  /// Makes the file `far` bytes long, or `near` where no file may be as long; returns which.
+  private func lengthen(to far: Int, atLeast near: Int) throws(BlockError) -> Int {
+    do {
+      try io.storage.truncate(to: far)
+      return far
+    } catch let error where error.errno == EFBIG {
+      try io.storage.truncate(to: near)
+      return near
+    }
+  }
+
+  private static var clustersAhead: Int { 64 }
+
+  /// Cuts off what the file was made to reach ahead of all clusters in use, unless somebody has
+  /// written past that.
+  mutating func cutAhead() throws(BlockError) {
+    let end = try usedEnd()
+    if aheadEnd > end, try io.storage.size() == aheadEnd {
+      try io.storage.truncate(to: end)
+    }
+    aheadEnd = 0
   }
 
   /// Marks the image corrupt on disk, before the write that would destroy something, and refuses

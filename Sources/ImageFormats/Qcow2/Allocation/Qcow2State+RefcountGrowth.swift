@@ -34,7 +34,7 @@ extension Qcow2State {
     refcountTable.set(index, to: UInt64(offset))
     do {
       try adjustRefcounts(run, up: true)
-      try io.reserve(ByteRange(at: header.refcountTableOffset + index * 8, length: 8))
+      try refcountTable.reserve(index, io)
     } catch {
       refcountTable.revert(index)
       refblocks.drop(block)

@@ -82,7 +82,7 @@ extension Qcow2State {
     let offset = geometry.offset(of: run.first)
     do {
       try fillNewTable(run, copying: old)
-      try io.reserve(ByteRange(at: header.l1Offset + index * 8, length: 8))
+      try l1.reserve(index, io)
     } catch {
       l2.drop(geometry.bytes(of: run.first, count: 1))
       freeUnreferenced(run)

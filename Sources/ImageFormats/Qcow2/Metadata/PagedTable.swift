@@ -15,6 +15,8 @@ struct PagedTable {
   private let pages: PageStore
   /// Entries that are still to be written, by index.
   private var pending: [Int: UInt64] = [:]
+  /// The first entry of the page whose room was taken last.
+  private var reservedFirst: Int?
 
   /// A table of `count` entries at `offset`; nothing of it is held yet.
   init(_ what: MetadataRegion, at offset: Int, count: Int, in pages: PageStore) {
@@ -63,6 +65,16 @@ struct PagedTable {
       pending.isEmpty
       ? { words[$0] == 0 } : { (pending[index + $0 - start] ?? words[$0]) == 0 }
     return (start..<words.count).prefix(while: isZero).count
+  }
+
+  /// Makes sure that entry `index` can be written later, also when the disk is full by then: takes
+  /// the room of all its page, which may be a hole.
+  mutating func reserve(_ index: Int, _ io: MetadataIO) throws(BlockError) {
+    let first = index.roundedDown(to: PagedTable.pageEntries)
+    if reservedFirst == first { return }
+    let entries = min(PagedTable.pageEntries, count - first)
+    try io.reserve(ByteRange(at: offset + first * 8, length: entries * 8))
+    reservedFirst = first
   }
 
   /// Changes entry `index`; `writePending` brings it to the disk.

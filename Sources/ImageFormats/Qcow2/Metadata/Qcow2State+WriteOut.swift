@@ -41,6 +41,7 @@ extension Qcow2State {
   mutating func flush(in function: String = #function) throws(BlockError) {
     try writeOut()
     try refblocks.writeDirty(io)
+    try cutAhead()
     try io.flush(.final, in: function)
   }
 

@@ -181,6 +181,7 @@ extension Qcow2State {
     if end >= fileEnd { return }
     try io.storage.truncate(to: end)
     fileEnd = end
+    aheadEnd = 0
     highWater = end
   }
 }
