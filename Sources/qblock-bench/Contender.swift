@@ -4,19 +4,24 @@
 enum Contender: String, CaseIterable {
   case qemu
   case ours
-  /// The yardstick: how long the bytes alone take.
+  /// The yardstick: how long the bytes alone take, or to give them up.
   case copy
 
   /// Its name where `workload` is measured.
   func name(in workload: Workload) -> String {
     switch (self, workload) {
     case (.qemu, .intermediate), (.qemu, .start), (.qemu, .questions): "qemu-storage-daemon"
+    case (.qemu, .empty), (.qemu, .emptyLarge): "qemu-io discard"
     case (.qemu, _): "qemu-img"
     case (.ours, .intermediate), (.ours, .questions): "qblockd"
     case (.ours, _): "qblockctl"
+    case (.copy, .empty), (.copy, .emptyLarge): "truncate"
     case (.copy, _): "cp"
     }
   }
+
+  /// What qemu-io discards at a time.
+  private static let mostDiscarded = 1 << 30
 
   /// What it has to do for `plan` with the files of `directory`.
   func errand(_ plan: WorkloadPlan, in directory: WorkDirectory) -> Errand {
@@ -28,6 +33,17 @@ enum Contender: String, CaseIterable {
       return .monitor(MonitorErrand(of: plan, for: self, in: directory))
     case (.check, .qemu): return .program(["qemu-img", "check", "-q", "-f", "qcow2", base])
     case (.check, _): return .program(["qblockctl", "check", "--private", "-q", base])
+    case (.empty, .qemu), (.emptyLarge, .qemu):
+      // qemu-img empties at the end of a commit only; this is the same walk through the clusters.
+      let discards = stride(from: 0, to: plan.virtualSize, by: Self.mostDiscarded).flatMap {
+        ["-c", "discard -q \($0) \(min(Self.mostDiscarded, plan.virtualSize - $0))"]
+      }
+      return .program(["qemu-io", "-f", "qcow2", "-d", "unmap"] + discards + [overlay])
+    case (.empty, .ours), (.emptyLarge, .ours):
+      // What it holds is in no base.
+      return .program(["qblockctl", "make-empty", "--private", "--force", "-q", overlay])
+    case (.empty, .copy), (.emptyLarge, .copy):
+      return .program(["sh", "-c", #"truncate -s 0 "$1" && sync "$1""#, "sh", overlay])
     case (_, .copy):
       let script = #"cp --reflink=never "$1" "$2" && sync "$2""#
       return .program(["sh", "-c", script, "sh", overlay, directory.path(of: .copy)])
@@ -43,7 +59,7 @@ extension WorkloadPlan {
   /// Who is measured.
   var contenders: [Contender] {
     switch workload {
-    case .contiguous, .random: [.qemu, .ours, .copy]
+    case .contiguous, .random, .empty, .emptyLarge: [.qemu, .ours, .copy]
     default: [.qemu, .ours]
     }
   }

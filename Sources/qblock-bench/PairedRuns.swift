@@ -36,7 +36,7 @@ struct PairedRuns {
       var pair: [Contender: Sample] = [:]
       let order = number.isMultiple(of: 2) ? plan.contenders.reversed() : plan.contenders
       for contender in order {
-        if plan.commits || number == 1 { try source.copy(to: directory) }
+        if plan.changesImages || number == 1 { try source.copy(to: directory) }
         let sample = try run(contender)
         report.run(plan.workload, pair: number, contender, sample)
         if number == 1, plan.commits, contender != .copy {

@@ -17,7 +17,7 @@ struct SourceImages {
       }
     }
     // qemu-io does not always say that a command has failed.
-    if plan.commits {
+    if plan.changesImages {
       guard try directory.allocatedBytes(of: .overlay) >= plan.leastOverlayBytes else {
         throw .sentence("qemu-io has not written all of \(directory.path(of: .overlay))")
       }
@@ -34,18 +34,29 @@ struct SourceImages {
     let path = directory.path(of: file)
     var words = ["qemu-img", "create", "-q", "-f", below == nil ? plan.baseFormat : "qcow2"]
     if below != nil || plan.baseFormat == "qcow2" { words += Self.clusters }
-    if plan.workload == .check { words += ["-o", "preallocation=metadata"] }
+    let isPreallocated = file == plan.preallocated
+    if isPreallocated { words += ["-o", "preallocation=metadata"] }
+    var backing: [String] = []
     if let below {
-      words += ["-b", below.name, "-F", below == .base ? plan.baseFormat : "qcow2", path]
-    } else {
-      words += [path, "\(plan.virtualSize)"]
+      backing = ["-b", below.name, "-F", below == .base ? plan.baseFormat : "qcow2"]
     }
-    try ChildProcess.run(words)
+    if !isPreallocated { words += backing }
+    try ChildProcess.run(words + [path, "\(plan.virtualSize)"])
+    // qemu-img makes no tables for an image that has a backing file.
+    if isPreallocated, below != nil {
+      try ChildProcess.run(["qemu-img", "rebase", "-u", "-f", "qcow2"] + backing + [path])
+    }
+    if file == .overlay, plan.hasSnapshot {
+      try ChildProcess.run(["qemu-img", "snapshot", "-c", "before", path])
+    }
     let commands = plan.commands(for: file)
     if commands.isEmpty { return }
     try directory.write(commands, to: .commands)
     try ChildProcess.run(
-      ["qemu-io", "-t", "unsafe", "-f", below == nil ? plan.baseFormat : "qcow2", path],
+      [
+        "qemu-io", "-t", "unsafe", "-d", "unmap", "-f", below == nil ? plan.baseFormat : "qcow2",
+        path,
+      ],
       input: directory.path(of: .commands))
     directory.remove([.commands])
   }

@@ -14,14 +14,23 @@ enum Workload: String, CaseIterable, ExpressibleByArgument {
   case zlib
   /// The same by zstd.
   case zstd
-  /// 2 GiB of zeros that take no bytes, over a base that holds as much.
+  /// 2 GiB of zeros that take no bytes, written or discarded, over an empty base.
   case zeros
+  /// The same over a base that holds as much.
+  case zerosOverData = "zeros-over-data"
   /// 2 GiB in pieces of 1 MiB, over a raw base with as many holes.
   case raw
   /// Ten layers of 100 MiB each, their clusters in turn, into the base below them.
   case chain
   /// 2 GiB in a layer between a base and an empty overlay that is in use: by the daemons' monitors.
   case intermediate
+  /// An overlay of 1 GiB that is emptied.
+  case empty
+  /// An overlay that is emptied whose tables describe 16 GiB, of which the file has no bytes.
+  case emptyLarge = "empty-large"
+  /// The commit of an overlay whose tables describe 1 GiB, of which the file has no bytes. It has a
+  /// snapshot, so that it can be emptied cluster by cluster only.
+  case emptyDiscard = "empty-discard"
   /// The check of an image with a million clusters.
   case check
   /// The start of a daemon until it has answered `query-version`, and its end.

@@ -19,12 +19,25 @@ struct WorkloadPlan {
     case .check: [.base]
     case .chain: [.base] + (1..<Self.mostLayers).map { .layer($0) } + [.overlay]
     case .intermediate: [.base, .layer(1), .overlay]
-    case .contiguous, .random, .scattered, .zlib, .zstd, .zeros, .raw, .questions:
+    case .contiguous, .random, .scattered, .zlib, .zstd, .zeros, .zerosOverData, .raw,
+      .questions, .empty, .emptyLarge, .emptyDiscard:
       [.base, .overlay]
     }
   }
-  /// Whether the images are changed by a run, and the base shows then what the overlay showed.
-  var commits: Bool { files.count > 1 && questions == 0 }
+  /// Whether the images are changed by a run.
+  var changesImages: Bool { files.count > 1 && questions == 0 }
+  /// Whether the base shows after a run what the overlay showed.
+  var commits: Bool { changesImages && ![.empty, .emptyLarge].contains(workload) }
+  /// The image whose tables describe all of the disk from the beginning, though it holds no bytes.
+  var preallocated: WorkDirectory.File? {
+    switch workload {
+    case .check: .base
+    case .emptyLarge, .emptyDiscard: .overlay
+    default: nil
+    }
+  }
+  /// Whether the overlay has an internal snapshot.
+  var hasSnapshot: Bool { workload == .emptyDiscard }
   /// The format of the base.
   var baseFormat: String { workload == .raw ? "raw" : "qcow2" }
   /// By what the overlay's clusters are compressed; nil where they are written as they are.
@@ -43,11 +56,11 @@ struct WorkloadPlan {
     self.workload = workload
     questions = workload == .questions ? 5_000 / scale : 0
     switch workload {
-    case .contiguous, .zeros, .intermediate:
+    case .contiguous, .zeros, .zerosOverData, .intermediate:
       writeLength = 2 << 20
       offsets = (0..<1024 / scale).map { $0 * (2 << 20) }
       virtualSize = offsets.count * writeLength
-    case .zlib, .zstd:
+    case .zlib, .zstd, .empty:
       writeLength = 2 << 20
       offsets = (0..<max(1, 512 / scale)).map { $0 * (2 << 20) }
       virtualSize = offsets.count * writeLength
@@ -63,6 +76,10 @@ struct WorkloadPlan {
       writeLength = Self.clusterSize
       offsets = []
       virtualSize = (1 << 20) / scale * Self.clusterSize
+    case .emptyLarge, .emptyDiscard:
+      writeLength = Self.clusterSize
+      offsets = []
+      virtualSize = (workload == .emptyLarge ? 16 << 30 : 1 << 30) / scale
     case .start:
       (writeLength, offsets, virtualSize) = (0, [], 0)
     case .questions:
@@ -94,11 +111,13 @@ struct WorkloadPlan {
   /// The least that the overlay takes.
   var leastOverlayBytes: Int {
     switch workload {
-    case .zeros, .intermediate, .check, .start, .questions: 0
+    case .zeros, .zerosOverData, .intermediate, .check, .start, .questions, .emptyLarge,
+      .emptyDiscard:
+      0
     case .chain: dataBytes / Self.mostLayers
     // Compressed to a tenth it would be no text.
     case .zlib, .zstd: dataBytes / 10
-    case .contiguous, .random, .scattered, .raw: dataBytes
+    case .contiguous, .random, .scattered, .raw, .empty: dataBytes
     }
   }
 
@@ -106,8 +125,11 @@ struct WorkloadPlan {
   /// byte.
   func commands(for file: WorkDirectory.File) -> [String] {
     switch (workload, file) {
-    case (.zeros, .overlay): writes { _ in "-z -u" }
-    case (.zeros, .base), (.intermediate, .layer(1)): writes(of: pattern)
+    case (.zeros, .overlay), (.zerosOverData, .overlay):
+      offsets.enumerated().map { (index, offset) in
+        (index.isMultiple(of: 2) ? "write -q -z -u" : "discard -q") + " \(offset) \(writeLength)\n"
+      }
+    case (.zerosOverData, .base), (.intermediate, .layer(1)): writes(of: pattern)
     case (.intermediate, _), (_, .base): []
     case (.chain, _):
       writes { index in

@@ -34,7 +34,7 @@ struct WorkloadResult {
 
   /// Calls that read or write, for each MiB of the workload's data; nil where none is committed.
   func callsPerMebibyte(_ contender: Contender) -> Double? {
-    guard plan.commits else { return nil }
+    guard plan.commits, plan.dataBytes > 0 else { return nil }
     let calls = Spread(samples(contender).map { Double($0.usage.io.calls) }).median
     return calls / (Double(plan.dataBytes) / 1_048_576)
   }
