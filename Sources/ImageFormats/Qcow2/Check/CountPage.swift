@@ -113,17 +113,43 @@ final class CountPage {
     }
   }
 
-  /// Notes that the stored refcount is exactly 1.
-  func noteStoredOne(_ slot: Int) {
+  /// Notes which stored refcounts are exactly 1, `count` of them; `refcounts` are those of the
+  /// slots from `first` on.
+  func noteStoredOnes(of refcounts: [UInt64], from first: Int, _ count: Int) {
     if isListed {
-      if listed.count < CountPage.mostListed {
-        let index = makeListed(slot)
-        listed[index].isStoredOne = true
+      if listed.count + count <= CountPage.mostListed {
+        for (place, refcount) in refcounts.enumerated() where refcount == 1 {
+          listed[makeListed(first + place)].isStoredOne = true
+        }
         return
       }
       spread()
     }
-    ones[slot / 64] |= 1 << UInt64(slot % 64)
+    var word: UInt64 = 0
+    for (place, refcount) in refcounts.enumerated() {
+      let slot = first + place
+      word |= (refcount == 1 ? 1 : 0) << UInt64(slot % 64)
+      if slot % 64 == 63 || place == refcounts.count - 1 {
+        ones[slot / 64] |= word
+        word = 0
+      }
+    }
+  }
+
+  /// Appends the counts of `part`.
+  func append(_ part: Range<Int>, to list: inout [UInt32]) {
+    if isListed {
+      let start = list.count - part.lowerBound
+      list.append(contentsOf: repeatElement(0, count: part.count))
+      forEachCounted(in: part) { (slot, count) in
+        list[start + slot] = count
+        return true
+      }
+    } else if wide.isEmpty {
+      list.append(contentsOf: narrow[part].lazy.map(UInt32.init))
+    } else {
+      list.append(contentsOf: wide[part])
+    }
   }
 
   /// How many of `part` have a stored refcount of exactly 1.

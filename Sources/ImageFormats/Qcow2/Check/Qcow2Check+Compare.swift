@@ -69,9 +69,7 @@ extension Qcow2Check {
     }
     try dataBudget.take(geometry.clusterSize)
     try forEachStored(clusters(ofBlock: index), in: offset) { (check, first, stored) in
-      for (place, refcount) in stored.enumerated() where refcount == 1 {
-        check.counts.noteStoredOne(first + place)
-      }
+      check.counts.noteStoredOnes(of: stored, from: first)
     }
   }
 

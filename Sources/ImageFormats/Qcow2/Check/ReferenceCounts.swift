@@ -73,13 +73,16 @@ struct ReferenceCounts: ~Copyable {
     page.subtract(cluster % ReferenceCounts.pageClusters)
   }
 
-  /// Notes that the stored refcount of `cluster` is exactly 1.
-  mutating func noteStoredOne(_ cluster: Int) {
-    let page = makePage(of: cluster)
+  /// Notes which stored refcounts are exactly 1: `refcounts` are those of the clusters from `first`
+  /// on, which have one page.
+  mutating func noteStoredOnes(of refcounts: [UInt64], from first: Int) {
+    let ones = refcounts.count { $0 == 1 }
+    if ones == 0 { return }
+    let page = makePage(of: first)
     let before = page.bytes
-    page.noteStoredOne(cluster % ReferenceCounts.pageClusters)
+    page.noteStoredOnes(of: refcounts, from: first % ReferenceCounts.pageClusters, ones)
     bytes += page.bytes - before
-    mostBytes += ReferenceCounts.bytesPerRefcount
+    mostBytes += ones * ReferenceCounts.bytesPerRefcount
   }
 
   /// Whether the stored refcount of `cluster` is exactly 1.
@@ -121,12 +124,8 @@ extension ReferenceCounts {
   func copy(_ range: Range<Int>, to list: inout [UInt32]) -> Bool {
     list.removeAll(keepingCapacity: true)
     guard let page = page(of: range.lowerBound) else { return false }
-    list.append(contentsOf: repeatElement(0, count: range.count))
     let slot = range.lowerBound % ReferenceCounts.pageClusters
-    page.forEachCounted(in: slot..<slot + range.count) { (index, count) in
-      list[index - slot] = count
-      return true
-    }
+    page.append(slot..<slot + range.count, to: &list)
     return true
   }
 
