@@ -27,14 +27,15 @@ package final class LanePool: Sendable {
 
   private let lanes: Int
   private let budget: Int
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
-  /// A pool of `lanes` lanes of which one key gets at most `budget`. Programs use `shared`: two
-  /// pools together could pass Dispatch's thread limit.
-  package init(lanes: Int, budget: Int) {
+  /// A pool of `lanes` lanes of which one key gets at most `budget`, and whose time is that of
+  /// `clock`. Programs use `shared`: two pools together could pass Dispatch's thread limit.
+  package init(lanes: Int, budget: Int, clock: any MonotonicClock = SystemClock()) {
     precondition(lanes > 0 && budget > 0)
     self.lanes = lanes
     self.budget = budget
+    state = Mutex(State(clock: clock))
   }
 
   /// Runs `step` as soon as `key` has a lane for it, and returns at once.
@@ -82,9 +83,12 @@ package final class LanePool: Sendable {
   /// Whether a step of `key` has been running for longer than `time`: its device is slow, or does
   /// not answer.
   package func isHeldUp(_ key: DeviceKey, longerThan time: Duration) -> Bool {
-    let now = SystemClock().nanoseconds
-    return state.withLock { state in
-      state.devices[key]?.begun.first.map { .nanoseconds(Int64(now - $0)) > time } ?? false
+    state.withLock { state in
+      guard let begun = state.devices[key]?.begun.first else { return false }
+      // Read under the lock, after every step began; and where the clock says otherwise all the
+      // same, no time has passed.
+      let now = max(begun, state.clock.nanoseconds)
+      return .nanoseconds(Int64(clamping: now - begun)) > time
     }
   }
 
@@ -107,6 +111,7 @@ package final class LanePool: Sendable {
   }
 
   private struct State {
+    let clock: any MonotonicClock
     /// Keys that have a step running or waiting.
     var devices: [DeviceKey: Device] = [:]
     /// Keys that could start a step if they had a lane, in the order of their turns.
@@ -135,7 +140,7 @@ package final class LanePool: Sendable {
       guard let key = line.popFirst(), let step = devices[key]?.waiting.popFirst() else {
         return nil
       }
-      let begun = SystemClock().nanoseconds
+      let begun = clock.nanoseconds
       devices[key]?.inLine = false
       devices[key]?.begun.append(begun)
       enterLine(key, budget: budget)

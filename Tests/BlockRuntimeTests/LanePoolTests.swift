@@ -83,6 +83,17 @@ import Testing
     #expect(log.value.withLock { $0 } == ["1.1", "2.1", "1.2", "2.2", "1.3", "2.3"])
   }
 
+  @Test("a step that began after the time was looked at has not run long")
+  func beganMeanwhile() {
+    let pool = LanePool(lanes: 1, budget: 1, clock: BackwardClock())
+    let release = DispatchSemaphore(value: 0)
+    let ended = DispatchGroup()
+    pool.run(on: stuck, in: ended) { release.wait() }
+    #expect(!pool.isHeldUp(stuck, longerThan: .zero))
+    release.signal()
+    ended.wait()
+  }
+
   @Test("10,000 queued steps all run, and a step may queue the next one")
   func many() {
     let pool = LanePool(lanes: 4, budget: 2)
@@ -129,6 +140,13 @@ extension LanePool {
       group.leave()
     }
   }
+}
+
+/// Each reading is before the one that was taken last, as readings of two threads may be.
+private final class BackwardClock: MonotonicClock {
+  private let next = Atomic<UInt64>(1000)
+
+  var nanoseconds: UInt64 { next.wrappingSubtract(1, ordering: .relaxed).newValue }
 }
 
 /// How many are inside at once, and the most that ever were.
