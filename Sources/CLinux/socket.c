@@ -92,7 +92,7 @@ int64_t cl_send(int32_t fd, const void *bytes, size_t length) {
 }
 
 int32_t cl_send_datagram(
-    const char *name, size_t name_length, const void *bytes, size_t length, int32_t wait) {
+    const char *name, size_t name_length, const void *bytes, size_t length) {
     struct sockaddr_un address;
     socklen_t size = fill(&address, name, name_length);
     if (size == 0) return -1;
@@ -102,7 +102,7 @@ int32_t cl_send_datagram(
     }
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
-    ssize_t sent = sendto(fd, bytes, length, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT),
+    ssize_t sent = sendto(fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT,
                           (struct sockaddr *)&address, size);
     int saved = errno;
     close(fd);

@@ -4,6 +4,9 @@ import Glibc
 
 /// Tells the service manager how we are (sd_notify(3)); says nothing where there is none.
 ///
+/// No call waits: a manager that does not read must not hold up the daemon. What it is too busy to
+/// take is dropped, and the call returns false.
+///
 /// Isolation: any thread.
 package struct SystemdNotifier: Sendable {
   private let address: String?
@@ -39,40 +42,39 @@ package struct SystemdNotifier: Sendable {
     try watchdog(in: environmentVariable, for: getpid())
   }
 
-  /// We are alive; dropped when the manager is too busy to take it.
+  /// We are alive.
   @discardableResult
-  package func alive() -> Bool { send("WATCHDOG=1", wait: false) }
+  package func alive() -> Bool { send("WATCHDOG=1") }
 
   /// We serve now. `status` is a line for people.
   @discardableResult
   package func ready(status: String) -> Bool {
-    send("READY=1\nSTATUS=\(SystemdNotifier.line(status))", wait: true)
+    send("READY=1\nSTATUS=\(SystemdNotifier.line(status))")
   }
 
   /// We have begun to stop.
   @discardableResult
   package func stopping(status: String) -> Bool {
-    send("STOPPING=1\nSTATUS=\(SystemdNotifier.line(status))", wait: true)
+    send("STOPPING=1\nSTATUS=\(SystemdNotifier.line(status))")
   }
 
-  /// A line for people; dropped when the manager is too busy to take it.
+  /// A line for people.
   @discardableResult
   package func status(_ status: String) -> Bool {
-    send("STATUS=\(SystemdNotifier.line(status))", wait: false)
+    send("STATUS=\(SystemdNotifier.line(status))")
   }
 
   /// Stopping takes time: do not give up on us before `microseconds` have passed.
   @discardableResult
   package func extendTimeout(microseconds: Int) -> Bool {
-    send("EXTEND_TIMEOUT_USEC=\(microseconds)", wait: false)
+    send("EXTEND_TIMEOUT_USEC=\(microseconds)")
   }
 
   /// True when the manager has the message.
-  private func send(_ message: String, wait: Bool) -> Bool {
+  private func send(_ message: String) -> Bool {
     guard let address else { return false }
     let bytes = Array(message.utf8)
-    return unsafe cl_send_datagram(
-      address, address.utf8.count, bytes, bytes.count, wait ? 1 : 0) == 0
+    return unsafe cl_send_datagram(address, address.utf8.count, bytes, bytes.count) == 0
   }
 
   /// `text` on one line, so that it cannot become a variable of its own.

@@ -55,6 +55,41 @@ func statusOfManyJobs() throws {
   try stage.stop()
 }
 
+@Test("The status names a running job before those that are over")
+func statusOfRunningJob() throws {
+  let directory = try TemporaryDirectory(in: "/tmp")
+  let manager = try DatagramSocket(binding: directory.file("notify"))
+  let stage = try DaemonStage(launcher: ["env", "NOTIFY_SOCKET=\(directory.file("notify"))"])
+  for number in 1...3 {
+    let options = FileCreateOptions { $0.filename = directory.file("\(number)") }
+    try stage.client.execute(
+      BlockdevCreate {
+        $0.jobID = "make\(number)"
+        $0.options = BlockdevCreateOptions(.file(options))
+      })
+    try stage.wait("make\(number)")
+  }
+  try stage.openChain()
+  try stage.slowCommit("j")
+  var last = ""
+  while !last.hasPrefix("STATUS=4 jobs: commit j running") { last = try manager.receive() }
+  #expect(last.contains(", create make1 concluded") && last.hasSuffix(", …"))
+  try stage.stop()
+}
+
+@Test("A service manager that does not read holds up neither the start nor the end")
+func deafManager() throws {
+  let directory = try TemporaryDirectory(in: "/tmp")
+  let manager = try DatagramSocket(binding: directory.file("notify"))
+  try manager.fill(directory.file("notify"))
+  let stage = try DaemonStage(launcher: ["env", "NOTIFY_SOCKET=\(directory.file("notify"))"])
+  #expect(try stage.client.execute(QueryJobs()).isEmpty)
+  // Once it reads, it hears that we are ready.
+  while try !manager.receive().contains("READY=1") {}
+  try manager.fill(directory.file("notify"))
+  try stage.stop()
+}
+
 @Test("A watchdog's time that is none ends the start")
 func wrongWatchdog() throws {
   let failure = try #require(throws: DaemonProcess.StartFailure.self) {
@@ -72,6 +107,13 @@ private final class DatagramSocket {
   }
 
   deinit { close(descriptor) }
+
+  /// Sends to itself until no more fits in.
+  func fill(_ path: String) throws {
+    let sender = try openUnixSocket(path, SOCK_DGRAM) { connect($0, $1, $2) }
+    defer { close(sender) }
+    while send(sender, "full", 4, Int32(MSG_DONTWAIT)) == 4 {}
+  }
 
   /// The next message; an error where none comes.
   func receive() throws -> String {

@@ -119,6 +119,20 @@ import Testing
     }
   }
 
+  @Test("a manager that does not read is not waited for")
+  func deafManager() throws {
+    let directory = try TemporaryDirectory()
+    let manager = unixSocket(SOCK_DGRAM)
+    defer { close(manager) }
+    let address = directory.file("notify")
+    #expect(withUnixAddress(address) { bind(manager, $0, $1) } == 0)
+    let notifier = SystemdNotifier(address: address)
+    while notifier.alive() {}
+    #expect(!notifier.ready(status: "") && !notifier.stopping(status: ""))
+    _ = PeerSocket(dup(manager)).read()
+    #expect(notifier.stopping(status: ""))
+  }
+
   @Test("without a manager nothing is said")
   func noManager() {
     for address in [nil, "", "relative", "/nonexistent/notify"] as [String?] {

@@ -34,8 +34,8 @@ int64_t cl_receive(int32_t fd, void *buffer, size_t capacity, int32_t *passed, i
 /// Sends bytes without waiting and without SIGPIPE.
 int64_t cl_send(int32_t fd, const void *bytes, size_t length);
 
-/// Sends one datagram to a path, or to an abstract name that is written with a leading '@'.
-int32_t cl_send_datagram(
-    const char *name, size_t name_length, const void *bytes, size_t length, int32_t wait);
+/// Sends one datagram to a path, or to an abstract name that is written with a leading '@', without
+/// waiting: EAGAIN where its reader has too many to read.
+int32_t cl_send_datagram(const char *name, size_t name_length, const void *bytes, size_t length);
 
 #endif
