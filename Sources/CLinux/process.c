@@ -80,6 +80,15 @@ int32_t cl_spawn_listener(const char *program, char *const *arguments, int32_t l
     return child;
 }
 
+int32_t cl_open_standard_streams(void) {
+    for (int stream = 0; stream < 3; stream++) {
+        if (fcntl(stream, F_GETFD) >= 0) continue;
+        // The lowest number that is free is this one.
+        if (open("/dev/null", O_RDWR) != stream) return -1;
+    }
+    return 0;
+}
+
 int32_t cl_daemonize(void) {
     // Some callers see the end of what they have started by what it holds open.
     close_range(3, UINT_MAX, 0);

@@ -26,6 +26,7 @@ struct QBlockCtl: ParsableCommand {
   @OptionGroup var connection: ConnectionOptions
 
   static func main() {
+    guard StandardStream.openAll() else { Glibc.exit(1) }
     do {
       try requireText()
       var command = try parseAsRoot()

@@ -96,6 +96,7 @@ struct QBlockd: ParsableCommand {
   /// Whatever is wrong with the command line ends the program as everything does that keeps it from
   /// starting: with one sentence and status 1.
   static func main() {
+    guard StandardStream.openAll() else { Glibc.exit(1) }
     do {
       var command = try parseAsRoot()
       try command.run()

@@ -13,11 +13,13 @@ private final class BackgroundDaemon {
   let outcome: QemuTools.Outcome
 
   /// Runs `qblockd --daemonize` in the directory until the command ends, and its output too: a
-  /// daemon that kept the streams would keep us.
-  init(_ arguments: [String], in directory: TemporaryDirectory? = nil) throws {
+  /// daemon that kept the streams would keep us. A shell starts it, with these `redirections`.
+  init(
+    _ arguments: [String], in directory: TemporaryDirectory? = nil, redirections: String = ""
+  ) throws {
     let directory = try directory ?? TemporaryDirectory(in: "/tmp")
     self.directory = directory
-    let script = #"cd "$0" && exec "$@""#
+    let script = #"cd "$0" && exec "$@" "# + redirections
     outcome = try QemuTools.run(
       "sh",
       ["-c", script, directory.path, DaemonProcess.program("qblockd"), "--daemonize"] + arguments)
@@ -56,6 +58,33 @@ func daemonized() throws {
   // What it has made goes, though it was named from another directory.
   #expect(!files.fileExists(atPath: daemon.directory.file("q.sock")))
   #expect(!files.fileExists(atPath: daemon.directory.file("pid")))
+}
+
+@Test(
+  "--daemonize works though standard streams are closed",
+  arguments: [
+    "<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-",
+  ])
+func daemonizedWithoutStreams(redirections: String) throws {
+  let daemon = try BackgroundDaemon(
+    ["--socket", "q.sock", "--pid-file", "pid"], redirections: redirections)
+  #expect(daemon.outcome.status == 0, "\(daemon.outcome.output)")
+  let pid = try daemon.pid()
+  for stream in 0..<3 {
+    let target = try FileManager.default.destinationOfSymbolicLink(
+      atPath: "/proc/\(pid)/fd/\(stream)")
+    #expect(target == "/dev/null")
+  }
+  let nodes = try QemuTools.run(
+    "sh",
+    ["-c", #"exec "$0" --socket "$1" nodes "# + redirections]
+      + [DaemonProcess.program("qblockctl"), daemon.directory.file("q.sock")])
+  #expect(nodes.status == 0)
+  kill(pid, SIGTERM)
+  // Nobody's child any more; tail waits for it all the same.
+  let end = try QemuTools.run(
+    "timeout", ["20", "tail", "-f", "-s", "0.05", "--pid=\(pid)", "/dev/null"])
+  #expect(end.status == 0)
 }
 
 @Test("--daemonize ends with status 1 and the reason where the daemon cannot serve")

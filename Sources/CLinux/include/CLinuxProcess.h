@@ -13,6 +13,10 @@
 /// Returns its process number.
 int32_t cl_spawn_listener(const char *program, char *const *arguments, int32_t listener);
 
+/// Opens /dev/null for each of the descriptors 0 to 2 that is closed: otherwise the next file that
+/// is opened would be a standard stream. Only before anything else is opened.
+int32_t cl_open_standard_streams(void);
+
 /// Goes on in a process of its own, without a terminal, while the caller's process waits for it:
 /// that ends with status 0 once the new one calls `cl_detach`, and with 1 when it ends before.
 /// Of the descriptors of before, only the standard streams are left. Returns, in the new process,

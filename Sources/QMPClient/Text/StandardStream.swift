@@ -9,6 +9,11 @@ package enum StandardStream: Int32 {
   case output = 1
   case errors = 2
 
+  /// Makes sure that the three standard streams are open, for a program that was started without
+  /// some of them: what it opens itself must not take their numbers. Its first act. False where the
+  /// system cannot.
+  package static func openAll() -> Bool { cl_open_standard_streams() == 0 }
+
   /// Whether a person sees it at once.
   package var isTerminal: Bool { isatty(rawValue) == 1 }
 
