@@ -21,6 +21,9 @@ package enum Limits {
   package static let checkL1Clusters = 8 << 20
   /// Internal snapshots, as QEMU.
   package static let snapshots = 65_536
+  /// Names of snapshots that are shown, in bytes, with 16 for each: of thousands, and no more than
+  /// what somebody reads.
+  package static let shownSnapshotBytes = 64 << 10
   /// Snapshot table: 64 MiB, as QEMU.
   package static let snapshotTableBytes = 64 << 20
   /// Extra data of one snapshot entry, as QEMU.

@@ -27,13 +27,17 @@ struct PathSpelling: Hashable, Sendable {
 }
 
 extension BlockNode {
-  /// Whether its file lies in the directory of `other`'s file, or further down in it, by their
-  /// names.
+  /// Whether its file lies in the directory of `other`'s file, or further down in it: by their
+  /// names, and where symbolic links in these have led.
   package func isBeside(_ other: BlockNode) -> Bool {
     let (path, directory) = (PathSpelling(fileName), PathSpelling(other.fileName))
-    return hasTextName && path.isAbsolute == directory.isAbsolute
-      && !path.components.contains("..") && !directory.components.contains("..")
-      && path.components.starts(with: directory.components.dropLast())
+    guard
+      hasTextName && path.isAbsolute == directory.isAbsolute
+        && !path.components.contains("..") && !directory.components.contains("..")
+        && path.components.starts(with: directory.components.dropLast()),
+      let file = bottomFile, let otherFile = other.bottomFile
+    else { return false }
+    return file.isBeside(otherFile)
   }
 
   /// The absolute name of the node's file without `.`, `..` and doubled slashes, as it may be

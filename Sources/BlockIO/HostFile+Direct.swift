@@ -29,6 +29,16 @@ extension HostFile {
     return try partialWrites.withLock { (_) throws(BlockError) in try body() }
   }
 
+  /// Sets the file's length. A write of part of the last block cuts the file back to the length
+  /// that it found: it would take away what somebody writes as soon as the file is longer.
+  func setLength(_ file: OpenFile, to size: Int) throws(BlockError) {
+    func set() throws(BlockError) {
+      try SystemCall.run(on: name) { ftruncate(file.descriptor, size) }
+    }
+    if alignment == 1 { return try set() }
+    try partialWrites.withLock { (_) throws(BlockError) in try set() }
+  }
+
   /// Reads until `bytes` is full or the file ends, and returns how many bytes came.
   func bouncedRead(
     _ file: OpenFile, into bytes: UnsafeMutableRawBufferPointer, at offset: Int
@@ -44,7 +54,7 @@ extension HostFile {
         var target = unsafe MutableRawSpan(_unsafeBytes: bytes)
         target.copy(span, at: useful.lower - offset)
       }
-      if count < piece.length { return max(0, piece.lower + count - offset) }
+      if count < piece.length { return min(bytes.count, max(0, piece.lower + count - offset)) }
       rest = rest.dropping(piece.length)
     }
     return bytes.count

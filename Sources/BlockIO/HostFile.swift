@@ -48,6 +48,8 @@ package final class HostFile: Storage {
   private let changes = Atomic<Int>(1)
   private let durableChanges = Atomic<Int>(0)
   private let highest = Atomic<Int>(0)
+  /// Held by a flush: the system tells an error once only, so that the next one has to know of it.
+  private let flushes = SleepingLock()
   /// Held by large writes through the page cache.
   let bulkWrites = SleepingLock()
   /// Held by who looks where data is.
@@ -67,7 +69,7 @@ package final class HostFile: Storage {
     let logicalBlock =
       isDevice
       ? Int(try SystemCall.run(on: file.name) { cl_device_block_size(file.descriptor) }) : 1
-    let alignment = options.direct ? HostFile.directAlignment(file, logicalBlock) : 1
+    let alignment = options.direct ? HostFile.directAlignment(file, logicalBlock, options) : 1
     currentAlignment = Atomic(alignment)
     blockSize = isDevice ? logicalBlock : Int(status.st_blksize)
     state = Mutex(
@@ -88,9 +90,13 @@ package final class HostFile: Storage {
     .invalidArgument, "force-share works on read-only files only")
 
   // A page is what every disk accepts, and what buffers are aligned to.
-  private static func directAlignment(_ file: OpenFile, _ logicalBlock: Int) -> Int {
+  private static func directAlignment(
+    _ file: OpenFile, _ logicalBlock: Int, _ options: HostFileOptions
+  ) -> Int {
     let told = max(Int(cl_direct_alignment(file.descriptor)), logicalBlock)
-    return told > 1 && told.isPowerOfTwo && told < IOBuffer.alignment ? told : IOBuffer.alignment
+    guard told > 1, told.isPowerOfTwo, told < IOBuffer.alignment, !options.usesWholePages
+    else { return IOBuffer.alignment }
+    return told
   }
 }
 
@@ -239,14 +245,16 @@ extension HostFile {
   /// Makes durable what the file holds, whoever has written it, also where it is open for reading
   /// only.
   package func makeDurable() throws(BlockError) {
-    let file = openFile()
-    if let poison = state.withLock({ $0.poison }) { throw poison }
-    do {
-      try SystemCall.run(on: name) { fdatasync(file.descriptor) }
-    } catch {
-      // The system may have dropped what it could not write, so another try would prove nothing.
-      state.withLock { $0.poison = error.afterFlush }
-      throw error.ofFlush
+    try flushes.withLock { () throws(BlockError) -> Void in
+      let file = openFile()
+      if let poison = state.withLock({ $0.poison }) { throw poison }
+      do throws(BlockError) {
+        try SystemCall.run(on: name) { fdatasync(file.descriptor) }
+      } catch {
+        // The system may have dropped what it could not write, so another try would prove nothing.
+        state.withLock { $0.poison = error.afterFlush }
+        throw error.ofFlush
+      }
     }
   }
 
@@ -268,7 +276,7 @@ extension HostFile {
       noteChange()
       forgetKnownData(in: ByteRange(from: size, to: Int.max))
     }
-    try SystemCall.run(on: name) { ftruncate(file.descriptor, size) }
+    try setLength(file, to: size)
   }
 }
 
@@ -290,6 +298,15 @@ extension HostFile {
     try reopen(readOnly: readOnly, direct: state.withLock { $0.isDirect })
   }
 
+  /// Whether this file lies in the directory of `other`, or further down in it, wherever the links
+  /// in their names have led. Does not wait for a disk.
+  package func isBeside(_ other: HostFile) -> Bool {
+    guard let place = openFile().place(), let otherPlace = other.openFile().place(),
+      let slash = otherPlace.lastIndex(of: UInt8(ascii: "/"))
+    else { return false }
+    return place.starts(with: otherPlace[...slash])
+  }
+
   /// Opens the file anew, past the page cache or not; where that fails nothing has changed. No
   /// request may be on its way where `direct` changes: a write of part of a block would not see one
   /// that came by the other way. The claim stays where `readOnly` does.
@@ -307,8 +324,9 @@ extension HostFile {
         let claim = wasReadOnly == readOnly ? lock.claim : options.claim(readOnly: readOnly)
         try lock.move(to: claim, on: new, from: old)
       }
-      currentAlignment.store(
-        direct ? HostFile.directAlignment(new, isDevice ? blockSize : 1) : 1, ordering: .relaxed)
+      let alignment =
+        direct ? HostFile.directAlignment(new, isDevice ? blockSize : 1, options) : 1
+      currentAlignment.store(alignment, ordering: .relaxed)
       state.withLock {
         $0.file = new
         $0.isReadOnly = readOnly

@@ -40,6 +40,8 @@ package struct HostFileOptions: Sendable {
   package var locking: Locking
   /// Those of a reader who puts up with writers (QEMU's `force-share`, `-U`); read-only files only.
   package var forceShare: Bool
+  /// With `direct`, ask for whole pages only, as of a disk whose blocks are as large; for tests.
+  package var usesWholePages = false
   /// Where batches get a ring from; nil where none is used.
   package var rings: RingPool?
 

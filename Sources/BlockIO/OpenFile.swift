@@ -78,6 +78,15 @@ final class OpenFile: Sendable {
     return OpenFile(owning: number, name: name, loan: loan)
   }
 
+  /// Where the file lies, without symbolic links on the way, as the system names it at this moment;
+  /// nil where it cannot tell. Does not wait for a disk.
+  func place() -> [UInt8]? {
+    var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = unsafe readlink("/proc/self/fd/\(descriptor)", &bytes, bytes.count)
+    guard count > 0, count < bytes.count, bytes[0] == CChar(UInt8(ascii: "/")) else { return nil }
+    return bytes[..<count].map(UInt8.init(bitPattern:))
+  }
+
   /// Whether it is open for reading and writing. Throws `invalidArgument` where it cannot be read,
   /// or only appended to.
   func isWritable() throws(BlockError) -> Bool {

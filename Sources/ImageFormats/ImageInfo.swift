@@ -10,8 +10,10 @@ package struct ImageInfo: Sendable {
   package var clusterSize: Int?
   /// The backing file as the image names it.
   package var backing: BackingLink?
-  /// Names of internal snapshots.
+  /// Names of internal snapshots, the first ones where they are very many.
   package var snapshots: [String] = []
+  /// How many internal snapshots there are.
+  package var snapshotCount = 0
   /// What is wrong with the first snapshot that is damaged; it and those behind it have no names.
   package var snapshotDamage: String?
   /// Facts of qcow2 alone; nil for other formats.

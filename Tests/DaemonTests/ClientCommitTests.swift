@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -189,5 +190,33 @@ struct ClientCommitTests {
     }
     try stage.done("commit", "-q", "-b", victim, "stranger")
     #expect(try other.read("victim").prefix(64 << 10).allSatisfy { $0 == 65 })
+  }
+
+  @Test(
+    "nor is one to which a link in the image's directory leads",
+    arguments: ["link", "folder/victim", "folder/../victim"])
+  func linkedBase(name: String) throws {
+    let stage = try ClientStage()
+    let other = try TemporaryDirectory(in: "/tmp")
+    let places = [other.path + "/victim", other.path + "/inner/victim"]
+    try FileManager.default.createDirectory(
+      atPath: other.file("inner"), withIntermediateDirectories: true)
+    for place in places {
+      #expect(try stage.img("create", "-q", "-f", "raw", place, "1M").status == 0)
+    }
+    for (link, target) in [("link", places[0]), ("folder", other.file("inner"))] {
+      try FileManager.default.createSymbolicLink(
+        atPath: stage.directory.file(link), withDestinationPath: target)
+    }
+    let made = try stage.img("create", "-q", "-f", "qcow2", "-b", name, "-F", "raw", "stranger")
+    #expect(made.status == 0, "\(made.output)")
+    try stage.write("stranger", "write -P 65 0 64k")
+    let outcome = try stage.ctl("commit", "stranger")
+    #expect(outcome.status == 1)
+    #expect(outcome.errors.contains("is named only by the image over it"), "\(outcome.errors)")
+    for place in places {
+      let bytes = try #require(FileManager.default.contents(atPath: place))
+      #expect(bytes.allSatisfy { $0 == 0 })
+    }
   }
 }

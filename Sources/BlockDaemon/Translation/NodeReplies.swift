@@ -59,6 +59,7 @@ extension NodeInfo {
     backingFilename = node.image.backing?.name
     backingFormat = node.image.backing?.format
     snapshots = node.image.snapshots
+    if node.image.snapshotCount > 0 { snapshotCount = node.image.snapshotCount }
     snapshotDamage = node.image.snapshotDamage
     qcow2 = node.image.qcow2.map(Qcow2NodeInfo.init)
   }

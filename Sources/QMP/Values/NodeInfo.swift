@@ -14,6 +14,7 @@ package struct NodeInfo: WireRecord {
   package var backingFilename: String?
   package var backingFormat: String?
   package var snapshots: [String] = []
+  package var snapshotCount: Int?
   package var snapshotDamage: String?
   package var qcow2: Qcow2NodeInfo?
 
@@ -31,7 +32,8 @@ package struct NodeInfo: WireRecord {
     .optional("backing-node", \.backingNode, "The node below"),
     .optional("backing-filename", \.backingFilename, "The backing file as the image names it"),
     .optional("backing-format", \.backingFormat, "The backing file's format as the image says"),
-    .defaulted("snapshots", \.snapshots, "Names of internal snapshots"),
+    .defaulted("snapshots", \.snapshots, "Names of internal snapshots, at most 64 KiB of them"),
+    .optional("snapshot-count", \.snapshotCount, "How many internal snapshots there are"),
     .optional("snapshot-damage", \.snapshotDamage, "What is wrong with the first damaged one"),
     .optional("qcow2", \.qcow2, "What only a qcow2 image has"),
   ]

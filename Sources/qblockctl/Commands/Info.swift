@@ -69,8 +69,11 @@ struct Info: ParsableCommand {
       lines.append("backing file: \(name)" + (path == name ? "" : " (actual path: \(path))"))
     }
     if let format = info.backingFormat { lines.append("backing file format: \(format)") }
-    if !info.snapshots.isEmpty {
-      lines.append("internal snapshots: \(info.snapshots.joined(separator: ", "))")
+    if let count = info.snapshotCount, info.snapshotDamage == nil || !info.snapshots.isEmpty {
+      let more = info.snapshotDamage == nil ? count - info.snapshots.count : 0
+      lines.append(
+        "internal snapshots: \(info.snapshots.joined(separator: ", "))"
+          + (more > 0 ? " and \(more) more" : ""))
     }
     if let damage = info.snapshotDamage { lines.append("damaged snapshot: \(damage)") }
     return lines + (info.qcow2.map(specificLines) ?? [])

@@ -6,7 +6,8 @@ import BlockIO
 ///
 /// Isolation: value.
 struct SnapshotTable {
-  /// The snapshots' names, as they are; bytes that are not UTF-8 are escaped.
+  /// The snapshots' names, as they are, up to `Limits.shownSnapshotBytes`; bytes that are not UTF-8
+  /// are escaped.
   private(set) var names: [String] = []
   /// What is wrong with the first entry that is damaged, if one is. Where the next would begin is
   /// not known then, so that there are the names of those before it.
@@ -15,8 +16,7 @@ struct SnapshotTable {
   /// What is shown of a name; QEMU keeps no more of it.
   private static let mostNameBytes = 255
 
-  /// Reads the table entry by entry; each is bounded, and so is their number. Throws what reading
-  /// the file fails with.
+  /// Reads the table entry by entry, as far as it is shown. Throws what reading the file throws.
   init(_ header: Qcow2Header, _ io: MetadataIO) throws(BlockError) {
     do {
       try readNames(header, io)
@@ -27,6 +27,7 @@ struct SnapshotTable {
 
   private mutating func readNames(_ header: Qcow2Header, _ io: MetadataIO) throws(BlockError) {
     var offset = header.snapshotsOffset
+    var room = Limits.shownSnapshotBytes
     for index in 0..<header.snapshotCount {
       let fixed = try SnapshotTable.bytes(io, at: offset, count: 40, index)
       let (idLength, nameLength, extra) = fixed.withBytes {
@@ -43,6 +44,8 @@ struct SnapshotTable {
       let nameOffset = offset + 40 + extra + idLength
       let shown = min(nameLength, SnapshotTable.mostNameBytes)
       let name = try SnapshotTable.bytes(io, at: nameOffset, count: shown, index)
+      room -= shown + 16
+      if room < 0 { return }
       names.append(String(validating: name, as: UTF8.self) ?? PrintableText.of(name))
       offset = (nameOffset + nameLength).roundedUp(to: 8)
       guard offset - header.snapshotsOffset <= Limits.snapshotTableBytes else {
@@ -77,6 +80,7 @@ extension Qcow2State {
       backing: header.backingLink)
     let snapshots = try SnapshotTable(header, io)
     info.snapshots = snapshots.names
+    info.snapshotCount = header.snapshotCount
     info.snapshotDamage = snapshots.damage
     info.qcow2 = Qcow2Info(
       version: header.version, refcountBits: geometry.refcountBits,
