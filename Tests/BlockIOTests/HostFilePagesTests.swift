@@ -41,18 +41,15 @@ struct HostFilePagesTests {
   @Test("a write of part of the last block takes nothing away from who makes the file longer")
   func growth() throws {
     let file = try open([UInt8](repeating: 1, count: 1000))
-    let page = [UInt8](repeating: 2, count: 4096)
-    for _ in 0..<1000 {
+    for _ in 0..<300 {
       try file.truncate(to: 1000)
       DispatchQueue.concurrentPerform(iterations: 2) { worker in
         #expect(throws: Never.self) {
-          if worker == 0 { return try file.write([3, 3, 3], at: 900) }
-          try file.truncate(to: 8192)
-          try file.write(page, at: 4096)
+          if worker == 1 { return try file.truncate(to: 8192) }
+          for _ in 0..<3 { try file.write([3, 3, 3], at: 900) }
         }
       }
       try #require(try file.size() == 8192)
-      try #require(try file.read(ByteRange(at: 4096, length: 4096)) == page)
       try #require(try file.read(ByteRange(at: 899, length: 5)) == [1, 3, 3, 3, 1])
     }
     try file.close()
