@@ -65,6 +65,31 @@ struct GrowthTests {
     #expect(try test.view(ByteRange(at: 200 << 20 - 3, length: 3)) == [4, 5, 6])
   }
 
+  @Test("new tables make the file longer many at a time; a flush cuts it to what is in use")
+  func ahead() throws {
+    let log = StorageLog()
+    let memory = MemoryStorage(name: "image")
+    let storage = RecordingStorage(memory, log: log)
+    try Qcow2Create.create(options(1 << 40), on: storage)
+    let image = try Qcow2Image.open(on: storage, readOnly: false)
+    let before = log.entries.count
+    // A table for each half GiB.
+    for index in 0..<1000 { try write([1], to: image, at: index << 30) }
+    let truncations = log.entries[before...].count {
+      if case .truncate = $0.event { true } else { false }
+    }
+    #expect(truncations < 1000 / 16)
+    try image.flush()
+    let end = try storage.size()
+    let path = try directory.write(memory.bytes(), to: "image")
+    let check = try QemuTools.img("check", "--output=json", "-f", "qcow2", path)
+    run(check)
+    #expect(check.output.contains("\"image-end-offset\": \(end)"))
+    // Nothing is left to cut.
+    try image.close()
+    #expect(try storage.size() == end)
+  }
+
   @Test("a version 2 disk that grows over a longer backing file stores zeros only where it shows")
   func zerosOverBacking() throws {
     var options = options(65_536)

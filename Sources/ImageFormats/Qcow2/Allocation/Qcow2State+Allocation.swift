@@ -108,7 +108,8 @@ extension Qcow2State {
   /// Lets the file reach at least to `end`; with `ahead` some way beyond it, because a file system
   /// takes as long for a small step as for a large one. `flush` cuts off what was not needed.
   ///
-  /// Crash: the file may be longer than what is in use, by a hole that nothing refers to.
+  /// Crash: the file may be longer than what is in use, by a hole that nothing refers to. Tests:
+  /// `GrowthTests`, `CrashSmokeTests`.
   mutating func growFile(to end: Int, ahead: Bool = false) throws(BlockError) {
     if end <= fileEnd || io.storage.traits.isDevice { return }
     if end > aheadEnd {
