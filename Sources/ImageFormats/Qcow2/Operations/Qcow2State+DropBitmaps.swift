@@ -32,9 +32,9 @@ extension Qcow2State {
     try flush()
   }
 
-  /// Directory and tables of all bitmaps together: 16 MiB of tables name two million clusters, far
-  /// above what disks need, and bound what an image that lies can make us read and hold.
-  private static var bitmapTableBytes: Int { 16 << 20 }
+  /// Directory and tables of all bitmaps together: 4 MiB of tables name half a million clusters,
+  /// far above what disks need, and bound what an image that lies can make us read and hold.
+  private static var bitmapTableBytes: Int { 4 << 20 }
 
   /// The clusters of the directory, of each bitmap's table and of each bitmap's data.
   private func bitmapClusters(
