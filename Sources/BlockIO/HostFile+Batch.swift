@@ -36,7 +36,7 @@ extension HostFile {
     switch run.operation {
     case .read:
       let file = openFile()
-      return try SystemCall.run(on: name) {
+      return try SystemCall.run(on: name, at: range.lower) {
         unsafe preadv(file.descriptor, vectors, Int32(vectors.count), range.lower)
       }
     case .write:
@@ -44,7 +44,7 @@ extension HostFile {
       defer { noteChange(upTo: range.upper) }
       return try besidePartialWrites(file, range) { () throws(BlockError) in
         try inTurn(file, range) { () throws(BlockError) in
-          try SystemCall.run(on: name) {
+          try SystemCall.run(on: name, at: range.lower) {
             unsafe pwritev(file.descriptor, vectors, Int32(vectors.count), range.lower)
           }
         }

@@ -44,7 +44,7 @@ extension HostFile {
   ) throws(BlockError) -> Int {
     let blocks = range.length - range.length % blockSize
     guard blocks > 0, range.lower % blockSize == 0, target.lower % blockSize == 0 else { return 0 }
-    return try attempt(.clone, from: source) { from in
+    return try attempt(.clone, from: source, at: target.lower) { from in
       let result = cl_clone_range(
         from.descriptor, Int64(range.lower), file.descriptor, Int64(target.lower), Int64(blocks))
       return result == 0 ? blocks : -1
@@ -57,7 +57,7 @@ extension HostFile {
     // It would go through the page cache, which direct I/O is to pass by.
     guard alignment == 1 && source.alignment == 1 else { return 0 }
     return try inTurn(file, target) { () throws(BlockError) in
-      try attempt(.copyRange, from: source) { from in
+      try attempt(.copyRange, from: source, at: target.lower) { from in
         Int(
           cl_copy_file_range(
             from.descriptor, Int64(range.lower), file.descriptor, Int64(target.lower),
@@ -69,14 +69,14 @@ extension HostFile {
   /// Calls `body` unless it is known that the system cannot copy this way from `source`'s device;
   /// 0 when it cannot.
   private func attempt(
-    _ method: CopyMethod, from source: HostFile, _ body: (OpenFile) -> Int
+    _ method: CopyMethod, from source: HostFile, at offset: Int, _ body: (OpenFile) -> Int
   ) throws(BlockError) -> Int {
     let device = source.identity.device
     let isRefused = state.withLock { $0.refusedCopies[device, default: []].contains(method) }
     if isRefused { return 0 }
     let from = source.openFile()
     do {
-      return try SystemCall.run(on: name) { body(from) }
+      return try SystemCall.run(on: name, at: offset) { body(from) }
     } catch let error where error.meansUnsupported {
       state.withLock { _ = $0.refusedCopies[device, default: []].insert(method) }
       return 0

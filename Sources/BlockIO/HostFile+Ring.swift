@@ -52,7 +52,8 @@ extension HostFile {
     let results = rings.withRing { $0.carryOut(chosen.map { runs[$0] }, on: file) }
     for (index, result) in zip(chosen, results ?? []) {
       do throws(BlockError) {
-        runs[index].drop(try SystemCall.count(result, on: name))
+        let offset = runs[index].range.lower
+        runs[index].drop(try SystemCall.count(result, on: name, at: offset))
       } catch {
         runs[index].error = error
       }

@@ -45,7 +45,7 @@ extension HostFile {
       return
     }
     do {
-      try SystemCall.run(on: name) {
+      try SystemCall.run(on: name, at: core.lower) {
         cl_device_discard(file.descriptor, Int64(core.lower), Int64(core.length))
       }
     } catch let error where error.meansUnsupported {}
@@ -117,7 +117,7 @@ extension HostFile {
 
   // The position that this moves is used by nobody.
   private func seek(_ file: OpenFile, _ offset: Int, _ whence: Int32) throws(BlockError) -> Int {
-    try SystemCall.run(on: name) { lseek(file.descriptor, offset, whence) }
+    try SystemCall.run(on: name, at: offset) { lseek(file.descriptor, offset, whence) }
   }
 
   /// Zeros `range` without writing bytes; false when the system cannot.
@@ -148,7 +148,7 @@ extension HostFile {
   ) throws(BlockError) -> Bool {
     if state.withLock({ $0.refusedModes.contains(mode) }) { return false }
     do {
-      try SystemCall.run(on: name) {
+      try SystemCall.run(on: name, at: range.lower) {
         cl_fallocate(file.descriptor, mode, Int64(range.lower), Int64(range.length))
       }
       return true

@@ -124,7 +124,7 @@ final class OpenFile: Sendable {
     var done = 0
     while done < bytes.count {
       let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
-      let count = try SystemCall.run(on: name) {
+      let count = try SystemCall.run(on: name, at: offset + done) {
         unsafe pread(descriptor, rest.baseAddress, rest.count, offset + done)
       }
       done += count
@@ -138,11 +138,11 @@ final class OpenFile: Sendable {
     var done = 0
     while done < bytes.count {
       let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
-      let count = try SystemCall.run(on: name) {
+      let count = try SystemCall.run(on: name, at: offset + done) {
         unsafe pwrite(descriptor, rest.baseAddress, rest.count, offset + done)
       }
       // Linux does not do this; if it did, another try would never end.
-      guard count > 0 else { throw SystemCall.error(EIO, on: name) }
+      guard count > 0 else { throw SystemCall.error(EIO, on: name, at: offset + done) }
       done += count
     }
   }

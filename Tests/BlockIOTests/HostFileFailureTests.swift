@@ -23,6 +23,36 @@ import Testing
     try small.close()
   }
 
+  @Test("a request that fails says at which byte of the file")
+  func offsets() throws {
+    // The kernel takes only addresses of pages that this process has; there is none at zero.
+    let memory = try HostFile.open(
+      "/proc/self/mem", HostFileOptions(isReadOnly: true, locking: .off))
+    let unread = #expect(throws: BlockError.self) {
+      try memory.read(ByteRange(at: 4096, length: 1))
+    }
+    #expect(unread?.errno == EIO && unread?.file == memory.name && unread?.offset == 4096)
+    try memory.close()
+
+    let place = try TemporaryDirectory()
+    let large = try HostFile.create(FileName(place.file("image")))
+    let tooLarge = #expect(throws: BlockError.self) { try large.write([1], at: Int.max - 1) }
+    #expect(tooLarge?.offset == Int.max - 1)
+    try large.close()
+
+    let shared = try TemporaryDirectory(in: "/dev/shm")
+    let file = try HostFile.create(FileName(shared.file("image")))
+    let range = ByteRange(at: 8192, length: 1 << 50)
+    let calls: [() throws -> Void] = [
+      { try file.writeZeroes(range, deallocate: false) }, { try file.reserve(range) },
+    ]
+    for call in calls {
+      let error = #expect(throws: BlockError.self) { try call() }
+      #expect(error?.code == .noSpace && error?.offset == 8192, "\(error as Any)")
+    }
+    try file.close()
+  }
+
   @Test("after a flush that failed nothing can be written, and nothing claims to be durable")
   func poison() throws {
     // The kernel can neither sync this file, nor does it mind being asked.

@@ -60,7 +60,9 @@ struct FullDiskTests {
     #expect(completed.job.offset < completed.job.len)
     let outcome = try stage.client.finish()
     #expect(outcome.error?.contains(kind.sentence) == true)
-    #expect(outcome.errorDetail?.code == "no-space" && outcome.errorDetail?.file != nil)
+    let detail = try #require(outcome.errorDetail)
+    #expect(detail.code == "no-space" && detail.file == stage.bases.path("base"))
+    #expect(detail.errno != nil && detail.offset != nil, "\(detail)")
     try stage.check()
   }
 
