@@ -10,13 +10,20 @@ import QMP
 final class EventBus {
   private var sinks: [ObjectIdentifier: @ControlPlane (QMPEvent) -> Void] = [:]
   private var history: EventHistory
+  /// Whose events these are: the numbers of another daemon, or of this one before it was started
+  /// anew, mean others.
+  private let instance = String(UInt64.random(in: 1 << 60...UInt64.max), radix: 16)
 
   /// A bus that remembers its latest `remembered` events.
   nonisolated init(remembered: Int) { history = EventHistory(capacity: remembered) }
 
-  /// Events of the past, the oldest first.
-  func page(since sequence: Int, limit: Int) -> EventPage {
-    history.page(since: sequence, limit: limit)
+  /// Events of the past, the oldest first, after number `sequence` of `instance`; after none where
+  /// that is another one than ours.
+  func page(since sequence: Int, of instance: String?, limit: Int) -> EventPage {
+    let isOurs = instance == nil || instance == self.instance
+    var page = history.page(since: isOurs ? sequence : 0, limit: limit)
+    page.instance = self.instance
+    return page
   }
 
   /// From now on `sink` hears of every event.

@@ -48,3 +48,25 @@ func boundedEvents() throws {
   #expect(page.last > 5 && page.lost == page.last - 5)
   try stage.stop()
 }
+
+@Test("After a restart a client that names the server it knew hears of every event of the new one")
+func eventsOfAnotherServer() throws {
+  let first = try DaemonStage()
+  let known = try first.client.execute(QueryEvents())
+  #expect(known.instance.count == 16)
+  #expect(try first.client.execute(QueryEvents()).instance == known.instance)
+  try first.stop()
+  let stage = try DaemonStage()
+  try stage.openChain()
+  try stage.readyCommit("j")
+  // The old server had sent two events when the client heard of it last.
+  let unaware = try stage.client.execute(QueryEvents { $0.since = 2 })
+  #expect(numbers(unaware).first == 3 && unaware.instance != known.instance)
+  let page = try stage.client.execute(QueryEvents { ($0.since, $0.instance) = (2, known.instance) })
+  #expect(numbers(page).first == 1 && page.lost == 0 && page.instance == unaware.instance)
+  let same = try stage.client.execute(QueryEvents { ($0.since, $0.instance) = (2, page.instance) })
+  #expect(numbers(same).first == 3)
+  try stage.client.execute(JobCancel { $0.id = "j" })
+  try stage.wait("j")
+  try stage.stop()
+}

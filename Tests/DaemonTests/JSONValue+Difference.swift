@@ -23,6 +23,8 @@ extension JSONValue {
         {
           continue
         }
+        // Another one after every start.
+        if member.name == "instance", case .string = value { continue }
         if let found = member.value.difference(from: value, at: "\(path).\(member.name)") {
           return found
         }

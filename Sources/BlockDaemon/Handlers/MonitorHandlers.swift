@@ -8,7 +8,7 @@ extension CommandDispatcher {
     on(QueryCommands.self) { (_) async throws(QMPError) in CommandCatalog.infos }
     on(QueryQMPSchema.self) { (_) async throws(QMPError) in SchemaBuilder.schema }
     on(QueryEvents.self) { (call) async throws(QMPError) in
-      events.page(since: call.since, limit: call.limit)
+      events.page(since: call.since, of: call.instance, limit: call.limit)
     }
     on(Quit.self) { (_) async throws(QMPError) in
       stop()

@@ -8,6 +8,7 @@ package struct QueryEvents: QMPCommand {
 
   package var since = 0
   package var limit = 100
+  package var instance: String?
 
   package init() {}
 
@@ -19,6 +20,9 @@ package struct QueryEvents: QMPCommand {
       .nonNegative,
     .defaulted("limit", \.limit, "The most events to answer with")
       .within(1...1000, "a value from 1 to 1000"),
+    .optional(
+      "instance", \.instance,
+      "Whose event since is; where that is another server than this, since counts as 0"),
   ]
 }
 
@@ -29,6 +33,7 @@ package struct EventPage: WireRecord {
   package var events: [JSONValue] = []
   package var last = 0
   package var lost = 0
+  package var instance = ""
 
   package init() {}
 
@@ -36,5 +41,6 @@ package struct EventPage: WireRecord {
     .required("events", \.events, "The events as they were sent, the oldest first"),
     .required("last", \.last, "The x-seq of the newest event that there is"),
     .required("lost", \.lost, "How many between since and the first of these are forgotten"),
+    .required("instance", \.instance, "Whose events they are; another after every start"),
   ]
 }
