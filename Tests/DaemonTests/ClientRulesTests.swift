@@ -68,6 +68,14 @@ func readOnlySocket() throws {
         answer.errorSentence == "The command \(command) is not available on the read-only socket")
     }
   }
+  for query in ["query-commands", "query-qmp-schema"] {
+    let list = try watcher.answer(to: #"{"execute": "\#(query)"}"#)["return"]?.arrayValue ?? []
+    let names = list.filter { [nil, "command"].contains($0["meta-type"]) }
+      .compactMap { $0["name"]?.stringValue }
+    let served = CommandCatalog.all.map { $0.name }
+      .filter { $0.contains("query-") || $0 == QMPCapabilities.name }
+    #expect(names == served, "\(query)")
+  }
   try stage.readyCommit("j")
   #expect(try watcher.event { $0["event"] == "BLOCK_JOB_READY" }["data"]?["device"] == "j")
   try stage.stop()

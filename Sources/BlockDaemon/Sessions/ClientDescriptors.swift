@@ -2,8 +2,8 @@ import BlockRuntime
 import QMP
 import SocketIO
 
-/// The descriptors of one client: the one that came with its last bytes, and those that it has
-/// given names. They are closed with its session.
+/// What handlers know of one client: what it may ask for, and its descriptors: the one that came
+/// with its last bytes, and those that it has given names. They are closed with its session.
 ///
 /// Isolation: control plane.
 @ControlPlane
@@ -15,10 +15,15 @@ final class ClientDescriptors {
   static let longestName = 1024
 
   private let connection: Connection?
+  /// What the client may ask for.
+  let access: SessionAccess
   private var named: [String: OwnedDescriptor] = [:]
 
   /// The descriptors that come by `connection`; none come without.
-  init(_ connection: Connection?) { self.connection = connection }
+  init(_ connection: Connection?, _ access: SessionAccess = .full) {
+    self.connection = connection
+    self.access = access
+  }
 
   /// The descriptor that came with the command. Throws where none came.
   func take() throws(QMPError) -> OwnedDescriptor {

@@ -72,7 +72,7 @@ final class QMPSession {
     self.events = events
     self.log = log
     self.closed = closed
-    descriptors = ClientDescriptors(connection)
+    descriptors = ClientDescriptors(connection, access)
     connection.takesDescriptors = access == .full
   }
 

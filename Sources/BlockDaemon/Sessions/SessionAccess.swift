@@ -11,6 +11,11 @@ enum SessionAccess {
 
   private static let prefixes = ["query-", "x-query-", "x-debug-query-"]
 
+  /// Whether the command `name` may be asked for, at any time of a session.
+  func allows(_ name: String) -> Bool {
+    name == QMPCapabilities.name || refusal(of: name) == nil
+  }
+
   /// The error for the command `name`, unless it may be asked for.
   func refusal(of name: String) -> QMPError? {
     switch self {

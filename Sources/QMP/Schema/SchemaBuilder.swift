@@ -21,12 +21,16 @@ package struct SchemaBuilder {
   private var numbered = 0
 
   /// The answer of `query-qmp-schema`: all commands and events, then the types they need.
-  package static let schema: [SchemaInfo] = {
+  package static let schema = schema { _ in true }
+
+  /// The same with those commands only whose names `isServed` says yes to.
+  package static func schema(_ isServed: (String) -> Bool) -> [SchemaInfo] {
     var builder = SchemaBuilder()
-    let commands = CommandCatalog.all.map { builder.info(command: $0) }
+    let commands = CommandCatalog.all.filter { isServed($0.name) }
+      .map { builder.info(command: $0) }
     let events = EventCatalog.all.map { builder.info(event: $0) }
     return commands + events + builder.types
-  }()
+  }
 
   private mutating func info<Command: QMPCommand>(command: Command.Type) -> SchemaInfo {
     let argumentType = name(of: Command.shape)
