@@ -8,7 +8,10 @@ func jobInTheWay() throws {
   let stage = try DaemonStage()
   try stage.openChain()
   try stage.readyCommit("j") { $0.autoDismiss = false }
-  let sentence = "Node 'overlay' is busy: block device is in use by block job: commit"
+  // QEMU's words, and what to do.
+  let sentence =
+    "Node 'overlay' is busy: block device is in use by block job: commit; wait for job 'j' "
+    + "(job-wait), or end it (job-complete, job-cancel)"
   let commit = BlockCommit { ($0.jobID, $0.device) = ("k", "overlay") }
   for refusal in [
     try stage.refusal(of: commit),

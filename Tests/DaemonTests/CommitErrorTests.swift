@@ -84,7 +84,8 @@ private let refusedCommits = [
 private let refusedBesideJob = [
   RefusedCommit(
     arguments: #""job-id": "j1", "device": "t""#,
-    sentence: "Node 't' is busy: block device is in use by block job: commit",
+    sentence: "Node 't' is busy: block device is in use by block job: commit; wait for job 'j0' "
+      + "(job-wait), or end it (job-complete, job-cancel)",
     qemu: .other("Need a root block node")),
   RefusedCommit(
     arguments: #""job-id": "j0", "device": "u""#, sentence: "Job ID 'j0' already in use"),

@@ -159,15 +159,24 @@ struct TransactionTests {
   @Test("if one cannot begin, none does")
   func allOrNone() throws {
     let monitor = try MonitorRefusals(client)
-    #expect(
-      monitor.refusal(of: [commit("a"), commit("b") { $0.jobID = "commit-a" }])
-        == "Job ID 'commit-a' already in use")
-    #expect(
-      monitor.refusal(of: [commit("a"), commit("b") { $0.device = "nope" }])
-        == "Device 'nope' not found")
-    #expect(
-      monitor.refusal(of: [commit("a"), commit("a") { $0.jobID = "again" }])
-        == "Node 'a1' is busy: block device is in use by block job: commit")
+    let refusals = [
+      (
+        monitor.refusal(of: [commit("a"), commit("b") { $0.jobID = "commit-a" }]),
+        "Job ID 'commit-a' already in use"
+      ),
+      (
+        monitor.refusal(of: [commit("a"), commit("b") { $0.device = "nope" }]),
+        "Device 'nope' not found"
+      ),
+      (
+        monitor.refusal(of: [commit("a"), commit("a") { $0.jobID = "again" }]),
+        "Node 'a1' is busy: block device is in use by block job: commit"
+      ),
+    ]
+    for (error, sentence) in refusals {
+      // Whatever was in the way has not come to be.
+      #expect(error?.message == sentence && error?.detail?.job == nil)
+    }
     #expect(try client.execute(QueryJobs()).isEmpty)
     try start(.grouped, commit("a"), commit("b"))
     #expect(try end("commit-a").error == nil)
@@ -182,7 +191,7 @@ private struct MonitorRefusals {
 
   init(_ client: QMPClient) throws { self.client = client }
 
-  func refusal(of actions: [TransactionAction]) -> String? {
+  func refusal(of actions: [TransactionAction]) -> QMPError? {
     do {
       try client.execute(
         Transaction {
@@ -190,9 +199,9 @@ private struct MonitorRefusals {
         })
       return nil
     } catch QMPClientError.refused(let error) {
-      return error.message
+      return error
     } catch {
-      return "\(error)"
+      return QMPError("\(error)")
     }
   }
 }

@@ -2,10 +2,15 @@ import BlockCore
 import QMP
 
 extension QMPError {
-  /// An error of the engine as a client sees it: the same sentence, and what stands behind it in
-  /// `x-error`.
+  /// An error of the engine as a client sees it: the same sentence, where a job is in the way also
+  /// what to do about it, and what stands behind it in `x-error`.
   init(_ error: BlockError) {
-    self.init(error.message, detail: QMPErrorDetail(error))
+    var sentence = error.message
+    if error.code == .busy, let job = error.job {
+      sentence +=
+        "; wait for job '\(QMPError.quoted(job))' (job-wait), or end it (job-complete, job-cancel)"
+    }
+    self.init(sentence, detail: QMPErrorDetail(error))
   }
 }
 

@@ -90,6 +90,9 @@ package final class JobRegistry {
       }
     } catch {
       for job in made.reversed() { await job.abandon() }
+      // Another of these was in the way, or two have one id: that job does not come to be.
+      var error = error
+      if let id = error.job, jobs[id] == nil { error.job = nil }
       throw error
     }
     if grouped {

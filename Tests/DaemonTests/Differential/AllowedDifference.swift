@@ -60,7 +60,7 @@ extension AllowedDifference {
     AllowedDifference(
       row: "`block_resize` of a node in a job", command: "block_resize",
       qemu: "*Device '(null)' is in use",
-      ours: "*Node '*' is busy: block device is in use by block job: commit"),
+      ours: "*Node '*' is busy: block device is in use by block job: commit; wait for job '*"),
     AllowedDifference(
       row: "`block_resize`", command: "block_resize", qemu: #"{"return": {}}"#,
       ours: "*Shrinking *is not supported"),
@@ -91,6 +91,13 @@ extension AllowedDifference {
       row: "wrong word in a nested argument", command: "blockdev-add", qemu: "*'*", ours: "*'file.*"
     ),
     AllowedDifference(
+      row: "wrong word in a nested argument", command: "blockdev-add", qemu: "*'template'*",
+      ours: "*'overlap-check.template'*"),
+    AllowedDifference(
+      row: "what a job is in the way of", command: "block*",
+      qemu: "*Node '*' is busy: block device is in use by block job: *",
+      ours: "*Node '*' is busy: block device is in use by block job: *; wait for job '*"),
+    AllowedDifference(
       row: "names of nodes", command: "blockdev-add", qemu: "*",
       ours: "*Duplicate nodes with node-name='t'"),
     AllowedDifference(
@@ -98,11 +105,11 @@ extension AllowedDifference {
     AllowedDifference(
       row: "`block-commit` of a node that is in a job", command: "block-commit",
       qemu: "*Need a root block node",
-      ours: "*Node '*' is busy: block device is in use by block job: commit"),
+      ours: "*Node '*' is busy: block device is in use by block job: commit; wait for job '*"),
     AllowedDifference(
       row: "`change-backing-file` in a chain with a job", command: "change-backing-file",
       qemu: "*Need a root block node",
-      ours: "*Node '*' is busy: block device is in use by block job: commit"),
+      ours: "*Node '*' is busy: block device is in use by block job: commit; wait for job '*"),
     AllowedDifference(
       row: "concluded, not dismissed jobs", command: "block-commit",
       qemu: "*Need a root block node", ours: #"{"return": {}}"#),
@@ -115,7 +122,7 @@ extension AllowedDifference {
     AllowedDifference(
       row: "`blockdev-del` of a node that is in use", command: "blockdev-del",
       qemu: "*Node * is in use",
-      ours: "*Node '*' is busy: block device is in use by block job: commit"),
+      ours: "*Node '*' is busy: block device is in use by block job: commit; wait for job '*"),
     AllowedDifference(
       row: "`blockdev-del` of a node that is in use", command: "blockdev-del",
       qemu: "*Node bf is not owned by the monitor",
