@@ -75,8 +75,11 @@ package final class Daemon {
         "Only \(possible) files can be open, not the \(files) that --max-clients and images want")
     }
     dispatcher.addAllHandlers(services) { self.stop(.hostQMPQuit) }
+    server.whenEmpty = {
+      self.services.graph.gate.descriptors.removeUnused()
+      if self.configuration.exitsWhenIdle { self.stopIfIdle() }
+    }
     if configuration.exitsWhenIdle {
-      server.whenEmpty = { self.stopIfIdle() }
       turns.whenOver = { self.stopIfIdle() }
     }
     for sign in [SIGTERM, SIGINT] {

@@ -8,7 +8,8 @@ import Synchronization
 ///
 /// As in QEMU a file is opened by the descriptor whose access mode is the wanted one: for writing
 /// the set needs one that is open for reading and writing, for reading one that is open for reading
-/// only. A descriptor stays until it is removed; what is open by then stays open.
+/// only. A descriptor stays until it is removed; what is open by then stays open. When the last
+/// client has gone, sets by which nothing is open go, too.
 ///
 /// Isolation: any thread; state behind `state`.
 package final class DescriptorSets: Sendable {
@@ -102,6 +103,11 @@ package final class DescriptorSets: Sendable {
       state.sets[id] = set
       return (id, file.descriptor)
     }
+  }
+
+  /// Closes the descriptors of sets by which nothing is open: nobody is left who could mean them.
+  package func removeUnused() {
+    state.withLock { state in state.sets = state.sets.filter { $0.value.loans > 0 } }
   }
 
   /// Closes the descriptor of this number in the set `id`, or all of the set's. Returns whether

@@ -229,3 +229,31 @@ func setsInHeaders() throws {
   let same = try QemuTools.io(stage.path("overlay"), "read -P 0x22 64k 64k")
   #expect(same.status == 0, "\(same.output)")
 }
+
+@Test("When the last client has gone, sets by which nothing is open go, too, as in QEMU")
+func setsWithoutClients() throws {
+  let stage = try DaemonStage()
+  let client = try PassingClient(stage)
+  for (set, name) in [(0, "base"), (1, "middle")] {
+    for flags in [O_RDWR, O_RDONLY] {
+      let add = #"{"execute": "add-fd", "arguments": {"fdset-id": \#(set)}}"#
+      try stage.withFile(stage.path(name), flags) { (file) throws in
+        #expect(try client.error(add, passing: [file]) == nil)
+      }
+    }
+  }
+  try stage.client.execute(BlockdevAdd(setOptions("base", 0, over: .none)))
+  client.monitor.endSending()
+  #expect(throws: MonitorSocket.Failure.closed) { _ = try client.monitor.next() }
+  #expect(try stage.client.execute(QueryFDSets()).map(\.set) == [0, 1], "one client is left")
+  stage.client.close()
+  // The daemon hears of the end before it hears of a client that comes later, or soon after.
+  var sets: [FDSetInfo] = []
+  repeat {
+    let later = try stage.daemon.client()
+    sets = try later.execute(QueryFDSets())
+    later.close()
+  } while sets.count == 2
+  #expect(sets.map(\.set) == [0])
+  #expect(stage.daemon.stop() == 0)
+}
