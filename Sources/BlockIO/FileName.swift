@@ -20,8 +20,9 @@ package struct FileName: Hashable, Sendable {
     guard bytes.count <= FileName.longest else {
       let beginning = PrintableText.of(Array(bytes.prefix(64)))
       throw BlockError(
-        .invalidArgument, "Could not open '\(beginning)...': File name too long",
-        errno: ENAMETOOLONG)
+        .invalidArgument,
+        "Could not open '\(beginning)...': File name too long: \(bytes.count) bytes, of which the "
+          + "kernel takes \(FileName.longest)", errno: ENAMETOOLONG)
     }
     guard !bytes.contains(0) else {
       throw BlockError(
@@ -33,6 +34,15 @@ package struct FileName: Hashable, Sendable {
   /// The name `text`, under the same conditions.
   package init(_ text: String) throws(BlockError) {
     try self.init(bytes: Array(text.utf8))
+  }
+
+  /// `error` of this name, with its length where the system has found that too large.
+  func withLength(_ error: BlockError) -> BlockError {
+    guard error.errno == ENAMETOOLONG else { return error }
+    var error = error
+    let longest = bytes.split(separator: UInt8(ascii: "/")).map(\.count).max() ?? 0
+    error.message += ": one part of it has \(longest) bytes"
+    return error
   }
 
   /// The name for people: what is unprintable and bytes that are not UTF-8 stand as `\xNN`.

@@ -115,7 +115,7 @@ extension HostFile {
       let found = if let root { try root.find(name) } else { try OpenFile.find(name) }
       return try open(found, options)
     } catch let error where error.code != .locked {
-      throw error.prefixed("Could not open '\(name.text)'")
+      throw name.withLength(error).prefixed("Could not open '\(name.text)'")
     }
   }
 
@@ -141,7 +141,7 @@ extension HostFile {
     } catch let error where error.errno == EEXIST {
       return try open(name, beneath: root, options)
     } catch {
-      throw error.prefixed("Could not create '\(name.text)'")
+      throw name.withLength(error).prefixed("Could not create '\(name.text)'")
     }
     return try open(name, beneath: root, options)
   }

@@ -50,6 +50,7 @@ enum SystemCall {
     case EACCES, EPERM: .permission
     case ENOENT: .notFound
     case EROFS: .readOnly
+    case ENAMETOOLONG: .invalidArgument
     default: .io
     }
   }
