@@ -24,7 +24,8 @@ extension BlockGraph {
         }
         guard let node = node(named: name) else { throw BlockGraph.unknown(name) }
         noteNamed(node)
-        try plan(specification, for: node, below: AccessSettings(), into: &changes)
+        try plan(
+          specification, for: node, below: AccessSettings(), isNamed: true, into: &changes)
       }
       try checkEdges(changes.all)
       var undone: [@ControlPlane () async -> Void] = []
@@ -138,20 +139,21 @@ extension BlockGraph {
 extension BlockGraph {
   /// Checks what `specification` says of `node`, below one with `settings`, and adds it to
   /// `changes`, with what it says of the nodes below.
+  /// `isNamed` where the client has called it by its name, and not through a node above.
   private func plan(
     _ specification: NodeSpecification, for node: BlockNode, below settings: AccessSettings,
-    into changes: inout NodeChanges
+    isNamed: Bool = false, into changes: inout NodeChanges
   ) throws(BlockError) {
     guard let entry = entries[node.name] else { throw BlockGraph.unknown(node.name) }
     let wanted = settings.applying(specification)
     try requireNoJob(on: node)
     try specification.options(wanted).check()
+    guard wanted.forceShare == entry.settings.forceShare else {
+      throw BlockGraph.cannotChange("force-share")
+    }
     guard !wanted.forceShare || wanted.isReadOnly else {
       throw BlockError(
         .invalidArgument, "force-share=on can only be used with read-only images")
-    }
-    guard wanted.forceShare == entry.settings.forceShare else {
-      throw BlockGraph.cannotChange("force-share")
     }
     var change = NodeChange(node: node, settings: wanted, options: specification.options(wanted))
     switch specification.driver {
@@ -163,7 +165,11 @@ extension BlockGraph {
       guard node.hostFile.map({ $0.locking == file.locking }) ?? true else {
         throw BlockGraph.cannotChange("locking")
       }
-      if entry.isOwnedByClient { change.isDeclaredReadOnly = wanted.isReadOnly }
+      guard file.aio == entry.aio else { throw BlockGraph.cannotChange("aio") }
+      try file.check(wanted)
+      // What a node above says by the way is about that node.
+      change.isDeclaredReadOnly =
+        entry.isOwnedByClient || isNamed ? wanted.isReadOnly : specification.isReadOnly == true
     case .format(let format):
       change.backing = try planBacking(format, of: node, wanted, into: &changes)
       guard format.format.rawValue == node.driverName else {
@@ -184,6 +190,8 @@ extension BlockGraph {
       ("cache-size", format.cache.total == old.cache.total),
       ("l2-cache-size", format.cache.l2 == old.cache.l2),
       ("refcount-cache-size", format.cache.refcount == old.cache.refcount),
+      ("offset", format.window.offset == old.window.offset),
+      ("size", format.window.size == old.window.size),
       ("x-drop-bitmaps", format.dropBitmaps == old.dropBitmaps),
       ("x-backing-format", format.backingFormat == old.backingFormat),
     ]

@@ -39,12 +39,12 @@ extension BlockGraph {
   private func checkOverlay(
     _ overlay: BlockNode, over node: BlockNode
   ) throws(BlockError) {
+    guard backing(of: overlay) == nil else {
+      throw BlockError(.invalidArgument, "The overlay already has a backing image")
+    }
     try checkSnapshot(of: overlay)
     guard overlay.driverName == FormatSpecification.Format.qcow2.rawValue else {
       throw BlockError(.unsupported, "The overlay does not support backing images")
-    }
-    guard backing(of: overlay) == nil else {
-      throw BlockError(.invalidArgument, "The overlay already has a backing image")
     }
     try checkBacking(of: overlay, by: node)
   }

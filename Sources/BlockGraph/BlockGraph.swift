@@ -248,6 +248,8 @@ struct GraphEntry {
   var isDeclaredReadOnly = false
   /// Who named its file.
   var origin: OpenGate.Origin
+  /// How a client wanted the system to be asked for the bytes of a file node.
+  var aio: FileSpecification.AIO?
   /// What a format node's image was opened as; nil for nodes that no command opened.
   var format: FormatSpecification?
   /// How it was opened; the read-only part is what holds at this moment.

@@ -85,6 +85,10 @@ extension BlockGraph {
 }
 
 extension BlockNode {
+  /// Whether the node's disk is a window on a part of its file, so that the file's name alone would
+  /// mean another disk.
+  package var isPartOfFile: Bool { !((image as? RawImage)?.window.isWhole ?? true) }
+
   /// What only the image and its file know.
   struct Look: Sendable {
     var image: ImageInfo

@@ -64,9 +64,11 @@ struct NodeOpener {
     }
     switch specification.driver {
     case .file(let file):
+      try file.check(settings)
       let node = try openFile(
         try FileName(file.fileName), .client, settings, above: above, name: name, kind: file.kind,
         locking: file.locking, options: options, isTop: isTop)
+      opened[opened.count - 1].aio = file.aio
       // A file that no format uses yet holds nobody off.
       if isTop { try node.setAccess(.unused) }
       return node
@@ -296,7 +298,7 @@ extension FormatSpecification {
     on storage: any Storage, readOnly: Bool, budget: CacheBudget
   ) throws(BlockError) -> any ImageDriver {
     switch format {
-    case .raw: try RawImage.open(on: storage, readOnly: readOnly)
+    case .raw: try RawImage.open(on: storage, window: window, readOnly: readOnly)
     case .qcow2:
       try Qcow2Image.open(
         on: storage, readOnly: readOnly, dropBitmaps: dropBitmaps, forCheck: isForCheck,

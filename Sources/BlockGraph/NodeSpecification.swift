@@ -1,3 +1,4 @@
+import BlockCore
 package import BlockIO
 import BlockRuntime
 package import ImageFormats
@@ -103,13 +104,29 @@ package struct FileSpecification: Hashable, Sendable {
   /// Whether QEMU's locks keep others out; a file that only a header names is locked where that can
   /// be.
   package var locking: HostFileOptions.Locking
+  /// How the client wants the system to be asked; nil where it did not say. Only checked.
+  package var aio: AIO?
+
+  /// The ways of asking that QEMU has.
+  package enum AIO: Hashable, Sendable { case threads, native, ioUring }
 
   package init(
-    _ kind: Kind?, _ fileName: String, locking: HostFileOptions.Locking = .automatic
+    _ kind: Kind?, _ fileName: String, locking: HostFileOptions.Locking = .automatic,
+    aio: AIO? = nil
   ) {
     self.kind = kind
     self.fileName = fileName
     self.locking = locking
+    self.aio = aio
+  }
+
+  /// Throws `invalidArgument` where `aio` does not go together with `settings`.
+  func check(_ settings: AccessSettings) throws(BlockError) {
+    guard aio != .native || settings.cacheDirect else {
+      throw BlockError(
+        .invalidArgument,
+        "aio=native was specified, but it requires cache.direct=on, which was not specified.")
+    }
   }
 }
 
@@ -149,6 +166,8 @@ package struct FormatSpecification: Hashable, Sendable {
   package var isForCheck: Bool
   /// The most memory for the image's tables.
   package var cache: CacheSizes
+  /// The part of the file that a raw image is.
+  package var window = RawWindow()
 
   package init(
     _ format: Format, file: Child, backing: Backing = .fromHeader, backingFormat: Format? = nil,

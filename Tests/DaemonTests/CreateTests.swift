@@ -35,6 +35,9 @@ private let createCases = [
   CreateCase("refcounts of one bit", data: ["refcount-bits": 1]) { $0.refcountBits = 1 },
   CreateCase("refcounts of 64 bits", data: ["refcount-bits": 64]) { $0.refcountBits = 64 },
   CreateCase("metadata") { $0.preallocation = .metadata },
+  CreateCase("clusters with space", data: ["corrupt": false]) { $0.preallocation = .falloc },
+  CreateCase("clusters of zeros", data: ["corrupt": false]) { $0.preallocation = .full },
+  CreateCase("zstd", data: ["compression-type": "zstd"]) { $0.compression = .zstd },
   CreateCase("nothing at all", info: ["virtual-size": 0]) { $0.size = 0 },
   CreateCase("an odd number of sectors", info: ["virtual-size": 4_194_816]) {
     $0.size = 4_194_816
@@ -63,6 +66,12 @@ func createImages() throws {
     let check = try QemuTools.img("check", "-q", path)
     #expect(check.status == 0, "\(test.testDescription): \(check.output)")
     let info = try JSONValue.parse(QemuTools.img("info", "--output=json", path).output)
+    var options = Qcow2CreateOptions()
+    test.fill(&options)
+    if [.falloc, .full].contains(options.preallocation) {
+      var status = stat()
+      #expect(stat(path, &status) == 0 && status.st_blocks * 512 >= 4_194_304)
+    }
     for (name, value) in test.info { #expect(info[name] == value, "\(test.testDescription)") }
     let data = info["format-specific"]?["data"]
     for (name, value) in test.data { #expect(data?[name] == value, "\(test.testDescription)") }
@@ -119,7 +128,8 @@ func createRefusals() throws {
   }
   for fill in [
     { $0.clusterSize = 1000 }, { $0.clusterSize = 4 << 20 }, { $0.refcountBits = 3 },
-    { ($0.version, $0.refcountBits) = (.v2, 8) }, { ($0.version, $0.lazyRefcounts) = (.v2, true) },
+    { ($0.version, $0.compression) = (.v2, .zstd) }, { ($0.version, $0.refcountBits) = (.v2, 8) },
+    { ($0.version, $0.lazyRefcounts) = (.v2, true) },
   ] as [@Sendable (inout Qcow2CreateOptions) -> Void] {
     let options = Qcow2CreateOptions {
       ($0.file, $0.size) = (file, 1 << 20)

@@ -34,7 +34,7 @@ func snapshotAsInQemu() throws {
     snapshot("nope", "overlay"), snapshot("middle", "nope"), snapshot("middle", "r"),
     snapshot("base", "overlay"), snapshot("overlay", "middle"), snapshot("overlay", "overlay"),
     snapshot("middle", "overlay"), snapshot("middle", "large"), snapshot("large", "overlay"),
-    snapshot("r", "large"),
+    snapshot("r", "large"), snapshot("r", "overlay"),
   ]
   for step in steps { try both.expectSame(step) }
   try both.ours.stop(checking: ["base", "middle", "overlay", "large"])
@@ -50,6 +50,7 @@ func snapshotSyncAsInQemu() throws {
     snapshotSync(#""node-name": "zz", "snapshot-file": "/images/n""#),
     snapshotSync(#""device": "zz", "snapshot-file": "/images/n", "snapshot-node-name": "n""#),
     snapshotSync(#""node-name": "middle", "snapshot-file": "/images/n""#),
+    snapshotSync(#""node-name": "middle", "snapshot-file": "", "snapshot-node-name": "n""#),
     snapshotSync(#""node-name": "middle", "snapshot-file": "/images/n", "mode": "zz""#),
     snapshotSync(
       #""node-name": "middle", "snapshot-file": "/images/n", "snapshot-node-name": "base""#),

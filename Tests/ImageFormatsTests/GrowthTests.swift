@@ -239,7 +239,7 @@ struct GrowthTests {
         let storage = MemoryStorage(name: "image")
         let faulty = FaultyStorage(storage, .init(kind, after: count))
         var wanted = options(10 << 20, clusterSize: 4096)
-        wanted.preallocatesMetadata = true
+        wanted.preallocation = .metadata
         do {
           try Qcow2Create.create(wanted, on: faulty)
         } catch {

@@ -119,12 +119,13 @@ private let refusedCalls: [(command: any QMPCommand.Type, arguments: String, sen
   ),
   // Ours: what QEMU can do and we cannot.
   (
-    BlockdevAdd.self, #"{"driver": "raw", "file": "f", "offset": 0}"#,
-    "Parameter 'offset' is not supported"
+    BlockdevAdd.self, #"{"driver": "file", "filename": "f", "pr-manager": "x"}"#,
+    "Parameter 'pr-manager' is not supported"
   ),
   (
-    BlockdevAdd.self, #"{"driver": "qcow2", "file": {"driver": "raw", "file": "x", "size": 1}}"#,
-    "Parameter 'file.size' is not supported"
+    BlockdevAdd.self,
+    #"{"driver": "raw", "file": {"driver": "qcow2", "file": "x", "encrypt": {}}}"#,
+    "Parameter 'file.encrypt' is not supported"
   ),
   (BlockdevAdd.self, #"{"driver": "nbd"}"#, "Parameter 'driver' does not accept value 'nbd'"),
 
@@ -142,6 +143,16 @@ private let refusedCalls: [(command: any QMPCommand.Type, arguments: String, sen
     BlockdevCreate.self,
     #"{"job-id": "j", "options": {"driver": "qcow2", "file": "x", "size": 1, "data-file": "d"}}"#,
     "Parameter 'options.data-file' is not supported"
+  ),
+  (
+    BlockdevCreate.self,
+    #"{"job-id": "j", "options": {"driver": "qcow2", "file": "", "size": 1, "extended-l2": true}}"#,
+    "Parameter 'options.extended-l2' is not supported"
+  ),
+  (
+    BlockdevCreate.self,
+    #"{"job-id": "j", "options": {"driver": "file", "filename": "x", "size": 1, "nocow": true}}"#,
+    "Parameter 'options.nocow' is not supported"
   ),
   (
     BlockdevCreate.self,

@@ -128,9 +128,13 @@ extension DaemonServices {
     }
   }
 
-  /// A set of passed descriptors means nothing to who reads the header later; `argument` can give a
-  /// name that does.
+  /// A set of passed descriptors means nothing to who reads the header later, and a part of a file
+  /// would become the whole; `argument` can give a name that says what is meant.
   func checkHasName(_ node: BlockNode, _ argument: String) throws(QMPError) {
+    guard !node.isPartOfFile else {
+      throw QMPError(
+        "Node '\(node.name)' is a part of its file, which no header can say: give '\(argument)'")
+    }
     guard (try? DescriptorSets.id(named: node.fileName)) != nil else { return }
     throw QMPError(
       "'\(node.fileName)' is no name that an image can have for its backing file: "

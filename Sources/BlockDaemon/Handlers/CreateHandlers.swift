@@ -93,8 +93,14 @@ extension ImageFormats.Qcow2CreateOptions {
     clusterSize = image.clusterSize
     refcountBits = image.refcountBits
     lazyRefcounts = image.lazyRefcounts
-    preallocatesMetadata = image.preallocation == .metadata
-    guard image.backingFile == nil || !preallocatesMetadata else {
+    preallocation =
+      switch image.preallocation {
+      case .off: .off
+      case .metadata: .metadata
+      case .falloc, .full: .space
+      }
+    compression = image.compression == .zstd ? .zstd : .zlib
+    guard image.backingFile == nil || preallocation == .off else {
       throw QMPError("Preallocated clusters would hide the backing file: use one without the other")
     }
     switch (image.backingFile, image.backingFormat) {

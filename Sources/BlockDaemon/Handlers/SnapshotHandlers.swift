@@ -51,7 +51,12 @@ extension DaemonServices {
     }
     if let name = call.overlayName { try checkOverlayName(name) }
     try checkOverlayFormat(call)
-    if call.mode == .absolutePaths { try await makeOverlay(call.file, over: node) }
+    if call.mode == .absolutePaths {
+      guard !call.file.isEmpty else {
+        throw QMPError(BlockError(.notFound, "Could not create '': No such file or directory"))
+      }
+      try await makeOverlay(call.file, over: node)
+    }
     do throws(BlockError) {
       let overlay = try await graph.add(
         overlaySpecification(call.file, call.overlayName, over: node), unnamed: true)

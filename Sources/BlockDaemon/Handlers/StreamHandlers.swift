@@ -38,6 +38,9 @@ extension DaemonServices {
       throw QMPError(error)
     }
     try checkBackingFile(call.backingFile, of: [request.chain.top])
+    if call.backingFile == nil, request.base < request.chain.nodes.count {
+      try checkHasName(request.chain.nodes[request.base], "backing-file")
+    }
     try start(options) { (id) throws(BlockError) in
       try StreamJob(request, id: id, graph: graph)
     }

@@ -4,6 +4,7 @@ import QMP
 
 import struct BlockIO.HostFileOptions
 import struct ImageFormats.CacheSizes
+import struct ImageFormats.RawWindow
 
 extension NodeSpecification {
   /// The node that a client describes.
@@ -12,7 +13,7 @@ extension NodeSpecification {
       switch options.driver {
       case .file(let file): .file(FileSpecification(.file, file))
       case .hostDevice(let file): .file(FileSpecification(.hostDevice, file))
-      case .raw(let raw): .format(FormatSpecification(.raw, file: .init(raw.file)))
+      case .raw(let raw): .format(FormatSpecification(raw))
       case .qcow2(let qcow2): .format(FormatSpecification(qcow2))
       }
     self.init(name: options.nodeName, driver)
@@ -28,16 +29,23 @@ extension NodeSpecification {
 
 extension FileSpecification {
   fileprivate init(_ kind: Kind, _ options: FileOptions) {
-    self.init(kind, options.filename, locking: options.locking.engine)
+    self.init(
+      kind, options.filename, locking: options.locking.engine, aio: options.aio?.engine)
   }
 }
 
 extension FormatSpecification {
+  fileprivate init(_ options: RawOptions) {
+    self.init(.raw, file: .init(options.file))
+    window = RawWindow(offset: options.offset ?? 0, size: options.size)
+  }
+
   fileprivate init(_ options: Qcow2Options) {
     let backing: Backing =
       switch options.backing {
       case nil: .fromHeader
-      case .none?: .none
+      // An empty name is QEMU's older word for null.
+      case .none?, .reference(.node(""))?: .none
       case .reference(let reference)?: .node(Child(reference))
       }
     self.init(
@@ -73,6 +81,16 @@ extension OnOffAuto {
     case .auto: .automatic
     case .on: .required
     case .off: .off
+    }
+  }
+}
+
+extension AIOMode {
+  fileprivate var engine: FileSpecification.AIO {
+    switch self {
+    case .threads: .threads
+    case .native: .native
+    case .ioUring: .ioUring
     }
   }
 }

@@ -15,10 +15,22 @@ package struct Qcow2CreateOptions: Hashable, Sendable {
   package var refcountBits = 16
   /// Sets the compatible feature bit; this program's own refcounts are never late.
   package var lazyRefcounts = false
-  /// Whether all clusters are allocated, without their data being written.
-  package var preallocatesMetadata = false
+  /// How much is set up at once.
+  package var preallocation = Preallocation.off
+  /// How compressed clusters will be packed; version 2 knows zlib only.
+  package var compression = CompressionType.zlib
   /// The backing file, as it shall stand in the header.
   package var backing: BackingLink?
+
+  /// How much of an image is set up when it is made.
+  package enum Preallocation: Hashable, Sendable {
+    /// Nothing but empty tables.
+    case off
+    /// All clusters are allocated, without their data being written.
+    case metadata
+    /// They have their space, too, and read zero.
+    case space
+  }
 
   /// A version 3 image of `size` bytes with 64 KiB clusters and 16-bit refcounts.
   package init(size: Int) { self.size = size }
@@ -35,7 +47,7 @@ package enum Qcow2Create {
   ///
   /// Crash: before `creation`, the one flush, no image or half of one, which nobody has been told
   /// of (on a device the old header may stand over new tables: what was there is given up when
-  /// this begins); after it the whole image. With `preallocatesMetadata` the empty image is durable
+  /// this begins); after it the whole image. With a `preallocation` the empty image is durable
   /// first, and then what a crash leaves of a write.
   ///
   /// Tests: `CrashSmokeTests` (create), `GrowthTests`.
@@ -57,9 +69,9 @@ package enum Qcow2Create {
     try layout.write(to: &state)
     try state.io.write(header.encodedCluster, .header, at: 0)
     try state.io.flush(.creation)
-    if options.preallocatesMetadata {
+    if options.preallocation != .off {
       let image = try Qcow2Image.open(on: storage, readOnly: false)
-      try image.preallocateMetadata()
+      try image.preallocate(space: options.preallocation == .space)
       try image.close()
     }
   }
@@ -86,6 +98,11 @@ package enum Qcow2Create {
           "Lazy refcounts only supported with compatibility level 1.1 and above (use version=v3 or "
             + "greater)")
       }
+      guard options.compression == .zlib else {
+        throw refuse(
+          "Non-zlib compression type is only supported with compatibility level 1.1 and above (use "
+            + "version=v3 or greater)")
+      }
     }
     guard (0...Limits.diskBytes).contains(options.size) else {
       throw refuse("Image size \(options.size) is out of range")
@@ -109,9 +126,10 @@ package enum Qcow2Create {
       l1Offset: geometry.offset(of: layout.l1),
       refcountTableOffset: geometry.offset(of: layout.start),
       refcountTableClusters: layout.tableClusters, snapshotCount: 0, snapshotsOffset: 0,
-      incompatible: [], compatible: options.lazyRefcounts ? .lazyRefcounts : [], autoclear: [],
+      incompatible: options.compression == .zlib ? [] : .compressionType,
+      compatible: options.lazyRefcounts ? .lazyRefcounts : [], autoclear: [],
       headerLength: options.version == 3 ? Qcow2Header.version3Length : Qcow2Header.version2Length,
-      compression: .zlib, extensions: [], backingName: ByteRange(at: 0, length: 0),
+      compression: options.compression, extensions: [], backingName: ByteRange(at: 0, length: 0),
       backingNameBytes: [])
     guard let backing = options.backing else { return empty }
     return try BackingLinkChange(
@@ -121,14 +139,16 @@ package enum Qcow2Create {
 }
 
 extension Qcow2Image {
-  /// Allocates every cluster, without writing data: they read zero, being new.
-  fileprivate func preallocateMetadata() throws(BlockError) {
+  /// Allocates every cluster, without writing data: they read zero, being new. With `space` the
+  /// file system sets their space aside.
+  fileprivate func preallocate(space: Bool) throws(BlockError) {
     var rest = ByteRange(at: 0, length: virtualSize.roundedUp(to: clusterSize))
     while !rest.isEmpty {
       let wanted = rest.prefix(geometry.bytesPerL2Table)
       let done = try change { (state) throws(BlockError) in
         let plan = try state.planWrite(wanted)
-        if case .new(isVirgin: false) = plan.kind {
+        let isVirgin = if case .new(isVirgin: false) = plan.kind { false } else { true }
+        if space || !isVirgin {
           try state.io.storage.writeZeroes(
             ByteRange(at: plan.host, length: plan.guest.length), deallocate: false)
         }

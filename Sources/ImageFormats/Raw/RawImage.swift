@@ -2,7 +2,26 @@ package import BlockCore
 package import BlockIO
 import Synchronization
 
-/// A raw image: the guest's bytes are the storage's bytes, at the same offsets.
+/// Which part of a storage a raw image is.
+///
+/// Isolation: value.
+package struct RawWindow: Hashable, Sendable {
+  /// The disk's first byte.
+  package var offset: Int
+  /// The disk's length; nil for all up to the end.
+  package var size: Int?
+
+  package init(offset: Int = 0, size: Int? = nil) {
+    self.offset = offset
+    self.size = size
+  }
+
+  /// Whether it is all of the storage, whatever becomes of its length.
+  package var isWhole: Bool { offset == 0 && size == nil }
+}
+
+/// A raw image: the guest's bytes are the storage's bytes, at the same offsets, or at the same
+/// distance from each other where the image is a window on a part of it.
 ///
 /// It has no header, no unit of allocation and nothing underneath: every byte is its own. Holes of
 /// the storage are told as zeros, and zeros that are written become holes where that is asked for.
@@ -24,6 +43,8 @@ package final class RawImage: ImageDriver {
   package let clusterSize = 1
   package let hasZeroFlag = true
   package let dataStorage: any Storage
+  /// The part of the storage that is the disk.
+  package let window: RawWindow
   private let state: Mutex<State>
 
   private struct State {
@@ -31,17 +52,22 @@ package final class RawImage: ImageDriver {
     var isReadOnly: Bool
   }
 
-  /// Opens `storage` as it is: any bytes are a raw image. Throws `readOnly` where writing is asked
-  /// for and the storage refuses it, `invalidImage` where it is longer than a disk may be.
+  /// Opens `storage`, or what `window` shows of it, as it is: any bytes are a raw image. Throws
+  /// `readOnly` where writing is asked for and the storage refuses it, `invalidArgument` for a
+  /// window that is not in the storage, `invalidImage` where it is longer than a disk may be.
   package static func open(
-    on storage: any Storage, readOnly: Bool
+    on storage: any Storage, window: RawWindow = RawWindow(), readOnly: Bool
   ) throws(BlockError) -> RawImage {
     if !readOnly { try checkWritable(storage) }
-    return RawImage(storage, virtualSize: try diskSize(of: storage), readOnly: readOnly)
+    return RawImage(
+      storage, window, virtualSize: try diskSize(of: storage, window), readOnly: readOnly)
   }
 
-  private init(_ storage: any Storage, virtualSize: Int, readOnly: Bool) {
+  private init(
+    _ storage: any Storage, _ window: RawWindow, virtualSize: Int, readOnly: Bool
+  ) {
     dataStorage = storage
+    self.window = window
     state = Mutex(State(virtualSize: virtualSize, isReadOnly: readOnly))
   }
 
@@ -57,13 +83,13 @@ package final class RawImage: ImageDriver {
     var found: [ImageMapping] = []
     var rest = range
     for _ in 0..<max(limit, 1) where !rest.isEmpty {
-      let extent = try dataStorage.extent(in: rest)
-      let run = extent.range
+      let extent = try dataStorage.extent(in: place(of: rest))
+      let run = ByteRange(at: rest.lower, length: extent.range.length)
+      let host = extent.range.lower
       // A hole keeps its place in the file, so it is told with its offset, as QEMU does.
       ImageMapping.append(
         ImageMapping(
-          range: run,
-          content: extent.isData ? .data(at: run.lower) : .zero(reservedAt: run.lower)),
+          range: run, content: extent.isData ? .data(at: host) : .zero(reservedAt: host)),
         to: &found)
       rest = rest.dropping(run.length)
     }
@@ -71,24 +97,29 @@ package final class RawImage: ImageDriver {
   }
 
   package func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) {
-    try dataStorage.read(into: &bytes, at: offset)
+    try dataStorage.read(into: &bytes, at: window.offset + offset)
+  }
+
+  /// Where in the storage the bytes of `range` lie.
+  private func place(of range: ByteRange) -> ByteRange {
+    ByteRange(at: window.offset + range.lower, length: range.length)
   }
 
   package func write(
     _ range: ByteRange, over backing: (any BackingView)?, filling fill: WriteFiller
   ) throws(BlockError) {
-    try fill(range, dataStorage, range.lower)
+    try fill(range, dataStorage, window.offset + range.lower)
   }
 
   package func writeZeroes(
     _ range: ByteRange, deallocate: Bool, over backing: (any BackingView)?
   ) throws(BlockError) {
-    try dataStorage.writeZeroes(range, deallocate: deallocate)
+    try dataStorage.writeZeroes(place(of: range), deallocate: deallocate)
   }
 
   /// In both modes the range reads zero afterwards: nothing lies underneath to fall through to.
   package func discard(_ range: ByteRange, _ mode: DiscardMode) throws(BlockError) {
-    try dataStorage.writeZeroes(range, deallocate: true)
+    try dataStorage.writeZeroes(place(of: range), deallocate: true)
   }
 
   package func flush() throws(BlockError) {
@@ -106,7 +137,11 @@ package final class RawImage: ImageDriver {
         file: dataStorage.name)
     }
     guard size > current else { return }
-    try dataStorage.truncate(to: size)
+    guard window.size == nil else {
+      throw BlockError(
+        .unsupported, "Cannot resize fixed-size raw disks", file: dataStorage.name)
+    }
+    try dataStorage.truncate(to: window.offset + size)
     state.withLock { $0.virtualSize = size.roundedUp(to: RawImage.sectorSize) }
   }
 
@@ -147,18 +182,38 @@ package final class RawImage: ImageDriver {
   /// Takes over the storage's present length: somebody else may have made it longer. Throws
   /// `invalidImage` as `open` does.
   package func readLength() throws(BlockError) {
-    let size = try RawImage.diskSize(of: dataStorage)
+    let size = try RawImage.diskSize(of: dataStorage, window)
     state.withLock { $0.virtualSize = size }
   }
 
-  private static func diskSize(of storage: any Storage) throws(BlockError) -> Int {
+  private static func diskSize(
+    of storage: any Storage, _ window: RawWindow
+  ) throws(BlockError) -> Int {
     let length = try storage.size()
     guard length <= Limits.diskBytes else {
       throw BlockError(
         .invalidImage, "Image size \(length) is larger than \(Limits.diskBytes)",
         file: storage.name)
     }
-    return length.roundedUp(to: sectorSize)
+    // QEMU counts the file in sectors, too.
+    let whole = length.roundedUp(to: sectorSize)
+    func refuse(_ message: String) -> BlockError {
+      BlockError(.invalidArgument, message, file: storage.name)
+    }
+    guard window.offset <= whole else {
+      throw refuse(
+        "Offset (\(window.offset)) cannot be greater than size of the containing file (\(whole))")
+    }
+    guard let size = window.size else { return (whole - window.offset).roundedUp(to: sectorSize) }
+    guard size <= whole - window.offset else {
+      throw refuse(
+        "The sum of offset (\(window.offset)) and size (\(size)) has to be smaller or equal to "
+          + "the  actual size of the containing file (\(whole))")
+    }
+    guard size.isMultiple(of: sectorSize) else {
+      throw refuse("Specified size is not multiple of \(sectorSize)")
+    }
+    return size
   }
 
   private static func checkWritable(_ storage: any Storage) throws(BlockError) {

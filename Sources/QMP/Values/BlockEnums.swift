@@ -43,6 +43,25 @@ package enum DetectZeroes: String, WireEnum {
   case unmap
 }
 
+/// How QEMU asks the system for I/O.
+///
+/// Isolation: value.
+package enum AIOMode: String, WireEnum {
+  /// By threads that wait.
+  case threads
+  /// By Linux AIO, which needs direct I/O.
+  case native
+  /// By io_uring.
+  case ioUring = "io_uring"
+}
+
+/// How compressed clusters of an image are packed.
+///
+/// Isolation: value.
+package enum Qcow2Compression: String, WireEnum {
+  case zlib, zstd
+}
+
 /// Yes, no, or whatever fits.
 ///
 /// Isolation: value.

@@ -54,8 +54,8 @@ package struct FileCreateOptions: WireRecord {
     .required("filename", \.filename, "The path of the file"),
     .required("size", \.size, "The file's length in bytes").byteSize,
     .defaulted("preallocation", \.preallocation, "How much gets space at once"),
-    .unsupported("nocow"),
-    .unsupported("extent-size-hint"),
+    .onlyOff("nocow", "Whether the file system's copy on write is off; only false"),
+    .ignored("extent-size-hint", as: Int.self, "No effect: a hint for XFS").nonNegative,
   ]
 }
 
@@ -69,6 +69,10 @@ package struct Qcow2CreateOptions: WireRecord {
     case off
     /// All tables; the data clusters have their place but no bytes.
     case metadata
+    /// All tables, and the space of the data clusters.
+    case falloc
+    /// The same, as zeros.
+    case full
   }
 
   package var file = BlockdevReference.node("")
@@ -80,6 +84,7 @@ package struct Qcow2CreateOptions: WireRecord {
   package var refcountBits = 16
   package var lazyRefcounts = false
   package var preallocation = Preallocation.off
+  package var compression = Qcow2Compression.zlib
 
   package init() {}
 
@@ -94,9 +99,9 @@ package struct Qcow2CreateOptions: WireRecord {
     .defaulted("lazy-refcounts", \.lazyRefcounts, "Whether refcounts may be left for later"),
     .defaulted("preallocation", \.preallocation, "How much is set up at once"),
     .unsupported("data-file"),
-    .unsupported("data-file-raw"),
-    .unsupported("extended-l2"),
+    .onlyOff("data-file-raw", "Whether an external data file is a raw image; only false"),
+    .onlyOff("extended-l2", "Whether entries have subclusters; only false"),
     .unsupported("encrypt"),
-    .unsupported("compression-type"),
+    .defaulted("compression-type", \.compression, "How compressed clusters will be packed"),
   ]
 }

@@ -1,3 +1,5 @@
+package import JSONValue
+
 /// What a node is made of, and what only that driver needs to know.
 ///
 /// Isolation: value.
@@ -76,9 +78,68 @@ package struct Qcow2Options: WireRecord {
     .optional(
       "refcount-cache-size", \.refcountCacheSize, "The most memory for refcounts, in bytes"
     ).nonNegative,
+    .ignored("l2-cache-entry-size", as: Int.self, "No effect: tables come in by 4 KiB").nonNegative,
+    .ignored("cache-clean-interval", as: Int.self, "No effect: all images share one budget")
+      .nonNegative,
+    .ignored("lazy-refcounts", as: Bool.self, "No effect: refcounts are never late"),
+    .ignored(
+      "pass-discard-request", as: Bool.self, "No effect: the file gets back what 'discard' says"),
+    .ignored("pass-discard-snapshot", as: Bool.self, "No effect: snapshots are not deleted here"),
+    .ignored(
+      "pass-discard-other", as: Bool.self, "No effect: space that is free goes back to the file"),
+    .ignored("overlap-check", as: OverlapCheck.self, "No effect: tables are never overwritten"),
     .unsupported("data-file"),
     .unsupported("encrypt"),
   ]
+}
+
+/// Which writes are held against the tables, as QEMU says it.
+///
+/// Isolation: value.
+package enum OverlapCheck: WireValue {
+  case mode(OverlapCheckMode)
+  case flags(OverlapCheckFlags)
+
+  package static var expectation: String { "Qcow2OverlapChecks" }
+  package static var shape: WireShape {
+    .alternate([.object(OverlapCheckFlags.self), OverlapCheckMode.shape])
+  }
+
+  package init(wire value: JSONValue, at path: WirePath) throws(QMPError) {
+    switch value {
+    case .string: self = .mode(try OverlapCheckMode(wire: value, at: path))
+    case .object: self = .flags(try OverlapCheckFlags(wire: value, at: path))
+    default: throw .invalidType(path, expected: Self.expectation)
+    }
+  }
+
+  package var wire: JSONValue {
+    switch self {
+    case .mode(let mode): mode.wire
+    case .flags(let flags): flags.wire
+    }
+  }
+}
+
+/// How much of the metadata is looked at.
+///
+/// Isolation: value.
+package enum OverlapCheckMode: String, WireEnum {
+  case none, constant, cached, all
+}
+
+/// Single kinds of metadata, beside a mode.
+///
+/// Isolation: value.
+package struct OverlapCheckFlags: WireRecord {
+  package init() {}
+
+  package static let members: [WireMember<Self>] =
+    [.ignored("template", as: OverlapCheckMode.self, "The mode that the others differ from")]
+    + [
+      "main-header", "active-l1", "active-l2", "refcount-table", "refcount-block",
+      "snapshot-table", "inactive-l1", "inactive-l2", "bitmap-directory",
+    ].map { .ignored($0, as: Bool.self, "Whether this kind of metadata is looked at") }
 }
 
 /// What a raw node needs.
@@ -86,6 +147,8 @@ package struct Qcow2Options: WireRecord {
 /// Isolation: value.
 package struct RawOptions: WireRecord {
   package var file = BlockdevReference.node("")
+  package var offset: Int?
+  package var size: Int?
 
   package init() {}
 
@@ -94,8 +157,8 @@ package struct RawOptions: WireRecord {
 
   package static let members: [WireMember<Self>] = [
     .required("file", \.file, "The node that holds the bytes"),
-    .unsupported("offset"),
-    .unsupported("size"),
+    .optional("offset", \.offset, "Where in the file the disk begins (default 0)").nonNegative,
+    .optional("size", \.size, "The length of the disk (default: to the file's end)").nonNegative,
   ]
 }
 
@@ -105,6 +168,7 @@ package struct RawOptions: WireRecord {
 package struct FileOptions: WireRecord {
   package var filename = ""
   package var locking = OnOffAuto.auto
+  package var aio: AIOMode?
 
   package init() {}
 
@@ -116,5 +180,11 @@ package struct FileOptions: WireRecord {
     .defaulted(
       "locking", \.locking,
       "Whether to keep other processes out by QEMU's locks; 'auto' does where the system can"),
+    .optional("aio", \.aio, "A wish: how disks are asked, the server's own --io says"),
+    .ignored("aio-max-batch", as: Int.self, "No effect: for Linux AIO, which is not used here")
+      .nonNegative,
+    .ignored("drop-cache", as: Bool.self, "No effect: for migration, which is not here"),
+    .ignored("x-check-cache-dropped", as: Bool.self, "No effect: as 'drop-cache'"),
+    .unsupported("pr-manager"),
   ]
 }

@@ -85,6 +85,31 @@ package struct WireMember<Root: WireRecord>: Sendable {
       encode: { _, _ in })
   }
 
+  /// A member that QEMU has, and that is read and then means nothing here; `documentation` says
+  /// why. Whoever writes the record leaves it out.
+  package static func ignored<Value: WireValue>(
+    _ name: String, as type: Value.Type, _ documentation: String
+  ) -> Self {
+    Self(
+      name: name, documentation: documentation, isOptional: true, type: type,
+      decode: { (decoder, _) throws(QMPError) in
+        let _: Value? = try decoder.optional(name)
+      },
+      encode: { _, _ in })
+  }
+
+  /// A switch that QEMU has and that nothing stands behind here: it can be off, as when it is
+  /// absent, and is refused by name when it is on.
+  package static func onlyOff(_ name: String, _ documentation: String) -> Self {
+    Self(
+      name: name, documentation: documentation, isOptional: true, type: Bool.self,
+      decode: { (decoder, _) throws(QMPError) in
+        let isOn: Bool? = try decoder.optional(name)
+        if isOn == true { try decoder.refuse(name) }
+      },
+      encode: { _, _ in })
+  }
+
   /// The same member in the object of a record that holds this one.
   package func lifted<Outer: WireRecord>(
     to path: any WritableKeyPath<Outer, Root> & Sendable

@@ -143,6 +143,11 @@ extension AllowedDifference {
       row: "raw nodes", command: "blockdev-add", qemu: #"{"return": {}}"#,
       ours: "*Block node 'x' is read-only"),
     AllowedDifference(
+      row: "`pr-manager`, `data-file`, `encrypt`, and `true` for `nocow`, `extended-l2`, "
+        + "`data-file-raw`", command: "blockdev-add",
+      qemu: "*No persistent reservation manager with id 'x'",
+      ours: "*Parameter 'pr-manager' is not supported"),
+    AllowedDifference(
       row: "files that are no files", command: "blockdev-add", qemu: "*Is a directory",
       ours: "*is a directory, not a regular file or block device"),
     AllowedDifference(
