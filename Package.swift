@@ -163,7 +163,9 @@ let package = Package(
       "BlockJobsTests",
       ["BlockJobs", "BlockGraph", "BlockRuntime", "ImageFormats", "BlockIO", "BlockCore"]),
     tests(
-      "DaemonTests", ["QMPClient", "QMP", "JSONValue", "BlockCore", "LoadTrials"],
+      "DaemonTests",
+      ["BlockDaemon", "SocketIO", "BlockRuntime", "QMPClient", "QMP", "JSONValue", "BlockCore"]
+        + ["LoadTrials"],
       exclude: ["Scripts"]),
     tests("InteropTests", ["QMPClient", "QMP", "JSONValue"]),
     tests(

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -85,6 +86,25 @@ int64_t cl_receive(int32_t fd, void *buffer, size_t capacity, int32_t *passed, i
         *passed = first;
     }
     return received;
+}
+
+int32_t cl_hang_ups(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+int32_t cl_hang_ups_add(int32_t watch, int32_t fd, uint64_t name) {
+    // EPOLLHUP is told without being asked for; and but once.
+    struct epoll_event event = {.events = EPOLLONESHOT, .data.u64 = name};
+    return epoll_ctl(watch, EPOLL_CTL_ADD, fd, &event);
+}
+
+int32_t cl_hang_ups_drop(int32_t watch, int32_t fd) {
+    return epoll_ctl(watch, EPOLL_CTL_DEL, fd, NULL);
+}
+
+int32_t cl_hang_ups_next(int32_t watch, uint64_t *name) {
+    struct epoll_event event;
+    int count = epoll_wait(watch, &event, 1, 0);
+    if (count == 1) *name = event.data.u64;
+    return count;
 }
 
 int64_t cl_send(int32_t fd, const void *bytes, size_t length) {

@@ -10,7 +10,8 @@ import Glibc
 /// (`isCongested`), and is closed when something does not fit in: what waits is at most
 /// `outboxLimit` bytes. Only an answer may be longer: one that comes while no more than that waits
 /// is taken whole, with room for half as much behind it. A peer that sends no more (it has closed
-/// its half) is still sent what waits.
+/// its half) is still sent what waits. One that is gone altogether is noticed at once, also while
+/// nothing is read from it.
 ///
 /// Of the descriptors that a peer passes along with its bytes (SCM_RIGHTS) the kernel closes all,
 /// unless `takesDescriptors` is set: then the first of each message to the socket is kept, until
@@ -51,6 +52,10 @@ package final class Connection {
     case notRead
     /// The peer did not read, and what it was to be sent did not fit in any more.
     case outboxFull
+    /// The peer did not read, and all outboxes together held too much.
+    case overBudget
+    /// The peer is gone, and what it asked for last can be answered no more.
+    case hungUp
     /// The connection broke, with the system's error number.
     case broken(errno: Int32)
     /// `close` was called.
@@ -67,17 +72,23 @@ package final class Connection {
   /// Who connected; nil where the system does not say.
   package let peer: PeerCredentials?
   /// Whether so much waits to be sent that the owner should not do what gives more: half of what
-  /// may wait.
-  package private(set) var isCongested = false
+  /// may wait, or anything while all connections together hold too much.
+  package var isCongested: Bool {
+    outbox.count > outboxLimit / 2 || !outbox.isEmpty && budget?.isOver == true
+  }
   /// Whether the owner wants to have what the peer passes.
   package var takesDescriptors = false
 
   private let descriptor: Int32
   private let outboxLimit: Int
   private let patience: Duration
+  private let budget: OutboxBudget?
   private var outbox = Outbox()
   /// What may wait besides `outboxLimit`, while a long answer is sent.
   private var allowance = 0
+  /// Bytes sent so far, and up to where the peer has to read, and since when it should.
+  private var sent = 0
+  private var toRead = (mark: 0, since: ContinuousClock.now)
   private var handlers: Handlers?
   private var reader: ReadinessSource?
   private var writer: ReadinessSource?
@@ -85,6 +96,10 @@ package final class Connection {
   private var state = State.new
   /// The owner does not want bytes for now.
   private var isPaused = false
+  /// The peer is gone; what it has sent may be read still.
+  private var isHungUp = false
+  /// Ends the look-out for that.
+  private var hangUp: UInt64?
   /// What the peer has passed, and nobody has taken.
   private var passed: OwnedDescriptor?
 
@@ -100,15 +115,16 @@ package final class Connection {
     case closed
   }
 
-  /// Takes over a connected, non-blocking stream socket.
+  /// Takes over a connected, non-blocking stream socket. What waits counts in `budget`.
   package init(
     adopting descriptor: Int32, outboxLimit: Int = Connection.outboxBytes,
-    patience: Duration = Connection.patience
+    patience: Duration = Connection.patience, budget: OutboxBudget? = nil
   ) {
     precondition(outboxLimit > 0)
     self.descriptor = descriptor
     self.outboxLimit = outboxLimit
     self.patience = patience
+    self.budget = budget
     peer = PeerCredentials(of: descriptor)
   }
 
@@ -119,6 +135,10 @@ package final class Connection {
     self.handlers = handlers
     reader = ReadinessSource(descriptor, .read) { self.read() }
     writer = ReadinessSource(descriptor, .write) { self.write() }
+    hangUp = HangUps.shared.watch(descriptor) {
+      self.isHungUp = true
+      self.readToEnd()
+    }
     updateReading()
   }
 
@@ -127,19 +147,45 @@ package final class Connection {
   package func send(_ bytes: [UInt8]) {
     precondition(state != .new)
     guard state == .open || state == .ended else { return }
-    guard outbox.count + bytes.count <= outboxLimit + allowance else { return close(.outboxFull) }
-    let wasEmpty = outbox.isEmpty
-    outbox.append(bytes)
-    if wasEmpty { write() } else { updateReading() }
+    put([bytes])
   }
 
   /// The same for what the peer has asked for, and what may be longer than the outbox: it has to
   /// fit in only where more than `outboxLimit` waits already.
-  package func send(answer bytes: [UInt8]) {
-    if outbox.count <= outboxLimit, outbox.count + bytes.count > outboxLimit {
-      allowance = max(allowance, outbox.count + bytes.count - outboxLimit / 2)
+  ///
+  /// The answer may come in pieces; a long one is kept as it is, without a copy.
+  package func send(answer pieces: [UInt8]...) {
+    precondition(state != .new)
+    guard state == .open || state == .ended else { return }
+    let total = outbox.count + pieces.reduce(0) { $0 + $1.count }
+    if outbox.count <= outboxLimit, total > outboxLimit {
+      allowance = max(allowance, total - outboxLimit / 2)
     }
-    send(bytes)
+    put(pieces)
+  }
+
+  private func put(_ pieces: [[UInt8]]) {
+    let count = pieces.reduce(0) { $0 + $1.count }
+    guard outbox.count + count <= outboxLimit + allowance else { return close(.outboxFull) }
+    let wasEmpty = outbox.isEmpty
+    if wasEmpty { toRead = (sent + count, .now) }
+    for piece in pieces { outbox.append(piece) }
+    budget?.count(self, count)
+    if wasEmpty { write() } else { updateReading() }
+  }
+
+  /// Bytes that wait.
+  var held: Int { outbox.count }
+
+  /// Whether the peer has not read within `time` what waited for it then.
+  func isLate(by time: Duration) -> Bool {
+    !outbox.isEmpty && toRead.since.duration(to: .now) >= time
+  }
+
+  /// All connections together hold little enough again.
+  func ease() {
+    updateReading()
+    if state == .open || state == .ended, !isCongested { handlers?.eased() }
   }
 
   /// Closes the connection when all that waits has been sent. Reads no more.
@@ -160,6 +206,7 @@ package final class Connection {
   package func pauseReading() {
     isPaused = true
     updateReading()
+    if isHungUp { close(.hungUp) }
   }
 
   /// Takes `pauseReading` back.
@@ -178,9 +225,18 @@ package final class Connection {
   // MARK: - Readiness
 
   private func updateReading() {
-    isCongested = outbox.count > outboxLimit / 2
-    if !isCongested { allowance = 0 }
+    if outbox.count <= outboxLimit / 2 { allowance = 0 }
     if state == .open && !isPaused && !isCongested { reader?.resume() } else { reader?.suspend() }
+  }
+
+  /// Reads what a peer has sent before it went: Dispatch calls once more at most where it is gone.
+  /// But while the owner is at work on what the peer asked for, or the peer has not read, the
+  /// connection ends: nobody will have the answers.
+  private func readToEnd() {
+    guard state != .closed else { return }
+    guard state == .open, !isPaused, !isCongested else { return close(.hungUp) }
+    read()
+    ControlPlane.post { self.readToEnd() }
   }
 
   private func read() {
@@ -209,6 +265,7 @@ package final class Connection {
   /// Sends what the system takes, and waits for the rest to be wanted.
   private func write() {
     var failure: Int32 = 0
+    let (wasCongested, before) = (isCongested, outbox.count)
     outbox.take { bytes in
       var sent = 0
       while sent < bytes.byteCount {
@@ -224,19 +281,25 @@ package final class Connection {
       }
       return sent
     }
+    sent += before - outbox.count
+    if sent >= toRead.mark { toRead = (sent + outbox.count, .now) }
+    budget?.count(self, outbox.count - before)
     guard failure == 0 || failure == EAGAIN else { return close(.broken(errno: failure)) }
     if outbox.isEmpty { writer?.suspend() } else { writer?.resume() }
     if outbox.isEmpty && state == .finishing { return close(.finished) }
-    let wasCongested = isCongested
     updateReading()
     if wasCongested && !isCongested { handlers?.eased() }
   }
 
-  private func close(_ reason: CloseReason) {
+  /// Closes the connection at once, and tells the owner why.
+  func close(_ reason: CloseReason) {
     guard state != .closed else { return }
     state = .closed
     deadline = nil
+    let held = outbox.count
     outbox.clear()
+    budget?.count(self, -held)
+    if let hangUp { HangUps.shared.forget(hangUp, descriptor) }
     passed = nil
     let sources = [reader, writer].compactMap(\.self)
     (reader, writer) = (nil, nil)

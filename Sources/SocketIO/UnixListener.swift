@@ -51,8 +51,10 @@ package final class UnixListener {
     file = nil
   }
 
-  /// Accepts connections from now on and gives each to `accepted`, which starts or closes it.
+  /// Accepts connections from now on and gives each to `accepted`, which starts or closes it. What
+  /// waits for their peers counts in `budget`.
   package func start(
+    _ budget: OutboxBudget? = nil,
     _ accepted: @escaping @Sendable @ControlPlane (Connection) -> Void
   ) {
     precondition(source == nil, "started twice")
@@ -60,7 +62,7 @@ package final class UnixListener {
     // Dispatch opens a descriptor for its first timer, and never fires one that it could not open
     // it for: have it now, not when there is none left.
     retry = ControlTimer(after: .zero) {}
-    let source = ReadinessSource(descriptor, .read) { self.acceptWaiting(accepted) }
+    let source = ReadinessSource(descriptor, .read) { self.acceptWaiting(budget, accepted) }
     self.source = source
     source.resume()
   }
@@ -80,14 +82,16 @@ package final class UnixListener {
     source.cancel { [descriptor] in Glibc.close(descriptor) }
   }
 
-  private func acceptWaiting(_ accepted: @Sendable @ControlPlane (Connection) -> Void) {
+  private func acceptWaiting(
+    _ budget: OutboxBudget?, _ accepted: @Sendable @ControlPlane (Connection) -> Void
+  ) {
     for _ in 0..<UnixListener.acceptsPerTurn {
       // The handler may have closed the listener.
       guard source != nil else { return }
       let descriptor = cl_accept(descriptor)
       if descriptor >= 0 {
         if reserve < 0 { openReserve() }
-        accepted(Connection(adopting: descriptor))
+        accepted(Connection(adopting: descriptor, budget: budget))
         continue
       }
       switch errno {

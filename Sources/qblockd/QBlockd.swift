@@ -151,6 +151,9 @@ struct QBlockd: ParsableCommand {
     configuration.jobHistory = jobHistory
     configuration.jobHistorySeconds = jobHistoryTime
     guard maxClients > 0 else { throw ValidationError("--max-clients is at least 1") }
+    guard maxClients > 1 || socketReadonly == nil else {
+      throw ValidationError("--max-clients is at least 2 with --socket-readonly")
+    }
     guard messageTime >= 0 else { throw ValidationError("--message-time is negative") }
     configuration.readOnlySocket = socketReadonly.map(lasting)
     configuration.clients.maximum = maxClients

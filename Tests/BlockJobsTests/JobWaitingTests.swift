@@ -33,6 +33,20 @@ struct JobWaitingTests {
     return nil
   }
 
+  @Test("who waits may give up, and the job does not notice")
+  func givenUp() async throws {
+    let job = try await readyJob()
+    let waiting = Task { () -> BlockError? in
+      await failure { () throws(BlockError) in
+        try await stage.registry.wait(for: "j0", until: .concluded)
+      }
+    }
+    waiting.cancel()
+    #expect(await waiting.value?.code == .cancelled)
+    #expect(job.machine.isReady)
+    #expect(try await stage.registry.completeSync("j0").status == .concluded)
+  }
+
   @Test("complete-sync answers with the result, also of a job that dismisses itself")
   func completeSync() async throws {
     _ = try await readyJob()

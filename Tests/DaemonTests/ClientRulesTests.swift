@@ -198,6 +198,69 @@ func room() throws {
   #expect(daemon.stop() == 0)
 }
 
+@Test("Clients that may only query leave an eighth of the places to those who may do more")
+func reservedPlaces() throws {
+  let directory = try TemporaryDirectory(in: "/tmp")
+  let path = directory.file("readers")
+  let daemon = try DaemonProcess.start(
+    arguments: ["--max-clients", "8", "--socket-readonly", path])
+  let readers = try (0..<7).map { _ in try MonitorSocket.negotiated(path) }
+  let tooMany = try MonitorSocket(path)
+  #expect(throws: MonitorSocket.Failure.closed) { try tooMany.next() }
+  let first = try MonitorSocket.negotiated(daemon.socket)
+  #expect(try first.answer(to: #"{"execute": "query-jobs"}"#)["return"] == [])
+  let second = try MonitorSocket(daemon.socket)
+  #expect(throws: MonitorSocket.Failure.closed) { try second.next() }
+  withExtendedLifetime(readers) {}
+  #expect(daemon.stop() == 0)
+  let failure = try #require(throws: DaemonProcess.StartFailure.self) {
+    try DaemonProcess.start(arguments: ["--max-clients", "1", "--socket-readonly", path])
+  }
+  #expect(failure.output.contains("at least 2"))
+}
+
+@Test("Strangers cannot fill the log: they are counted in it")
+func strangers() throws {
+  let daemon = try DaemonProcess.start(arguments: ["--allow-uid", "\(geteuid() + 1)"])
+  for _ in 0..<500 {
+    let stranger = try MonitorSocket(daemon.socket)
+    #expect(throws: MonitorSocket.Failure.closed) { try stranger.next() }
+  }
+  #expect(daemon.stop() == 0)
+  let lines = daemon.output.split(separator: "\n").filter { $0.contains("turned away") }
+  // One a second: five hundred would take minutes to be as many.
+  #expect((1...100).contains(lines.count))
+  let counted = lines.compactMap { line in
+    line.split(separator: "(and ").dropFirst().first.flatMap { Int($0.prefix { $0.isNumber }) }
+  }
+  #expect(lines.count + counted.reduce(0, +) == 500)
+}
+
+@Test("Clients that die while a command of theirs waits leave their places at once")
+func deadWaiters() throws {
+  let stage = try DaemonStage(arguments: ["--max-clients", "4"])
+  try stage.openChain()
+  try stage.slowCommit("j")
+  let wait = #"{"execute": "job-wait", "arguments": {"id": "j"}}"#
+  let half = try MonitorSocket.negotiated(stage.daemon.socket)
+  try half.send(wait)
+  half.endSending()
+  for _ in 0..<2 {
+    let dying = try MonitorSocket.negotiated(stage.daemon.socket)
+    try dying.send(wait)
+    #expect(try stage.job("j").status == .running)
+  }
+  // Whether they are gone from the daemon's sight by now is the system's business.
+  let served = (0..<10_000).contains { _ in
+    (try? MonitorSocket.negotiated(stage.daemon.socket)) != nil
+  }
+  #expect(served)
+  // Who has only closed its half still waits for its answer.
+  try stage.client.execute(JobCancel { $0.id = "j" })
+  #expect(try half.nextAnswer()["return"]?["error"] == "The job was cancelled")
+  try stage.stop()
+}
+
 @Test("As many files may be open as clients and images need, or the log says that they may not")
 func openFiles() throws {
   let raised = try DaemonProcess.start(launcher: ["prlimit", "--nofile=256:8192"])

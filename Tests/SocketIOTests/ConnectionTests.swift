@@ -169,6 +169,71 @@ import Testing
     owner.connection.close()
   }
 
+  @Test("a peer that is gone is noticed while nothing is read; one that may still read is kept")
+  @ControlPlane func hangUp() async {
+    let (near, far) = PeerSocket.pair()
+    let owner = ConnectionOwner(Connection(adopting: near))
+    owner.connection.pauseReading()
+    far.write([1])
+    far.endSending()
+    await turns(100)
+    #expect(owner.reason == nil)
+    shutdown(far.descriptor, Int32(SHUT_RD))
+    await owner.wait { $0.reason != nil }
+    #expect(owner.reason == .hungUp && owner.bytes.isEmpty)
+  }
+
+  @Test("what a peer has sent before it went is read")
+  @ControlPlane func lastWords() async {
+    let (near, far) = PeerSocket.pair()
+    // More than is read at once.
+    let words = [UInt8](repeating: 1, count: 2 * Connection.readBytes + 1)
+    far.write(words)
+    shutdown(far.descriptor, Int32(SHUT_RDWR))
+    let owner = ConnectionOwner(Connection(adopting: near))
+    await owner.wait { $0.reason != nil }
+    #expect(owner.bytes == words && owner.hasEnded)
+  }
+
+  @Test("of peers that do not read, those are closed that hold most, until the budget fits")
+  @ControlPlane func budget() async {
+    let budget = OutboxBudget(limit: 3 << 20, patience: .milliseconds(1))
+    let peers = [2 << 20, 4 << 20, 1 << 20].map { bytes in
+      let (near, far) = PeerSocket.pair()
+      let owner = ConnectionOwner(Connection(adopting: near, budget: budget))
+      owner.connection.send(answer: [UInt8](repeating: 1, count: bytes))
+      return (owner: owner, far: far)
+    }
+    #expect(budget.isOver && peers.allSatisfy { $0.owner.connection.isCongested })
+    await peers[1].owner.wait { $0.reason != nil }
+    #expect(peers[1].owner.reason == .overBudget)
+    #expect(!budget.isOver && budget.held > 0)
+    #expect(peers[0].owner.reason == nil && peers[2].owner.reason == nil)
+    for peer in peers { peer.owner.connection.close() }
+    #expect(budget.held == 0)
+  }
+
+  @Test("a connection that waits for the budget goes on when others have read")
+  @ControlPlane func budgetEased() async {
+    let budget = OutboxBudget(limit: 1 << 20, patience: .seconds(1000))
+    let (near, far) = PeerSocket.pair()
+    let owner = ConnectionOwner(Connection(adopting: near, budget: budget))
+    let (otherNear, otherFar) = PeerSocket.pair()
+    let other = ConnectionOwner(Connection(adopting: otherNear, budget: budget))
+    // Less than half of what it may hold.
+    owner.connection.send(answer: [UInt8](repeating: 1, count: 500_000))
+    #expect(!owner.connection.isCongested)
+    let answer = [UInt8](repeating: 1, count: 4 << 20)
+    other.connection.send(answer: answer)
+    #expect(owner.connection.isCongested)
+    #expect(await onThread { otherFar.read(exactly: answer.count) } == answer)
+    await owner.wait { $0.hasEased }
+    #expect(!owner.connection.isCongested)
+    owner.connection.close()
+    other.connection.close()
+    withExtendedLifetime(far) {}
+  }
+
   @Test("a connection that was never started can be closed")
   @ControlPlane func unstarted() async {
     let (near, far) = PeerSocket.pair()

@@ -6,6 +6,8 @@ import SocketIO
 package struct ClientRules: Sendable {
   /// The most clients at one time.
   package var maximum = 2048
+  /// Of their places, those that clients who may only query do not get: an eighth, at least one.
+  package var reserved: Int { max(1, maximum / 8) }
   /// The users and groups that may connect. Where both are empty, everybody may whom the socket's
   /// permission bits let in.
   package var users: Set<UInt32> = []

@@ -12,10 +12,18 @@ final class QMPServer {
   private let rules: ClientRules
   private let log: Logger
   private var listeners: [UnixListener] = []
+  private let lines: QueryLines
+  /// What waits for the clients of each socket: those of the one that do not read do not hold up
+  /// the other's.
+  private let budgets: [SessionAccess: OutboxBudget]
+  private let strangers: RepeatedWarning
   private var sessions: [ObjectIdentifier: QMPSession] = [:]
+  /// How many of them may only query.
+  private var readers = 0
   private var allGone: (@ControlPlane () -> Void)?
-  /// Whether clients are turned away because there are too many: told once, not for each.
-  private var isFull = false
+  /// From which sockets clients are turned away because there are too many: told once, not for
+  /// each.
+  private var full: Set<SessionAccess> = []
   /// Called when the last client has gone.
   var whenEmpty: @ControlPlane () -> Void = {}
 
@@ -26,6 +34,12 @@ final class QMPServer {
     self.dispatcher = dispatcher
     self.events = events
     self.log = log
+    let budgets: [SessionAccess: OutboxBudget] = [.full: OutboxBudget(), .queries: OutboxBudget()]
+    self.budgets = budgets
+    let lines = QueryLines { access in budgets[access]?.isOver != true }
+    self.lines = lines
+    strangers = RepeatedWarning { log.warning("\($0)") }
+    for budget in budgets.values { budget.whenEased = { lines.goOn() } }
   }
 
   /// Whether no client is connected.
@@ -34,13 +48,14 @@ final class QMPServer {
   /// Clients of `listener` are heard from now on, and may ask for what `access` says.
   func serve(_ listener: UnixListener, _ access: SessionAccess) {
     listeners.append(listener)
-    listener.start { connection in self.accept(connection, access) }
+    listener.start(budgets[access]) { connection in self.accept(connection, access) }
   }
 
   /// Lets no new client in.
   func stopListening() {
     listeners.forEach { $0.close() }
     listeners = []
+    strangers.flush()
   }
 
   /// Ends all sessions when their last answers are sent, and returns when they are over, or when
@@ -61,40 +76,59 @@ final class QMPServer {
     if let peer = connection.peer {
       log.debug("Client \(peer.processID), user \(peer.userID), group \(peer.groupID)")
     }
-    guard admit(connection) else { return connection.close() }
+    guard admit(connection, access) else { return connection.close() }
     let session = QMPSession(
-      connection, access, messageTime: rules.messageTime, dispatcher, events, log
+      connection, access, messageTime: rules.messageTime, dispatcher, lines, events, log
     ) { [unowned self] session in
-      sessions[ObjectIdentifier(session)] = nil
+      forget(session)
       guard sessions.isEmpty else { return }
       allGone.take()?()
       whenEmpty()
     }
     sessions[ObjectIdentifier(session)] = session
+    if access == .queries { readers += 1 }
     session.start()
   }
 
-  /// Whether a client may have a session; the log tells of those who may not.
-  private func admit(_ connection: Connection) -> Bool {
-    guard rules.admit(connection.peer) else {
-      let user = connection.peer.map { "user \($0.userID), group \($0.groupID)" } ?? "unknown"
-      log.warning("Client turned away: \(user)")
-      return false
-    }
-    let wasFull = isFull
-    isFull = sessions.count >= rules.maximum && !makeRoom()
-    if isFull && !wasFull { log.warning("Clients turned away: there are \(sessions.count)") }
-    return !isFull
+  private func forget(_ session: QMPSession) {
+    guard sessions.removeValue(forKey: ObjectIdentifier(session)) != nil else { return }
+    if session.access == .queries { readers -= 1 }
   }
 
-  /// Ends the oldest session that had its time to negotiate and did not; false where all have.
-  private func makeRoom() -> Bool {
+  /// Whether a client may have a session; the log tells of those who may not.
+  private func admit(_ connection: Connection, _ access: SessionAccess) -> Bool {
+    guard rules.admit(connection.peer) else {
+      let user = connection.peer.map { "user \($0.userID), group \($0.groupID)" } ?? "unknown"
+      strangers.note("Client turned away: \(user)")
+      return false
+    }
+    guard hasRoom(access) || makeRoom(access) else {
+      if full.insert(access).inserted {
+        log.warning("Clients turned away: there are \(sessions.count)")
+      }
+      return false
+    }
+    full.remove(access)
+    return true
+  }
+
+  /// Whether a client of the socket finds a place. Those who may only query are not given all:
+  /// whoever controls the daemon must get in, however many look on.
+  private func hasRoom(_ access: SessionAccess) -> Bool {
+    sessions.count < rules.maximum
+      && (access == .full || readers < rules.maximum - rules.reserved)
+  }
+
+  /// Ends the oldest session that had its time to negotiate and did not; false where all have. Who
+  /// may only query gets the place of somebody like it.
+  private func makeRoom(_ access: SessionAccess) -> Bool {
     let silent = sessions.values.filter {
       !$0.isNegotiated && $0.began.duration(to: .now) >= rules.messageTime
+        && (access == .full || $0.access == .queries)
     }
     guard let oldest = silent.min(by: { $0.began < $1.began }) else { return false }
     log.info("Client dropped: it has not negotiated, and another wants its place")
-    sessions[ObjectIdentifier(oldest)] = nil
+    forget(oldest)
     oldest.close()
     return true
   }

@@ -10,7 +10,8 @@ import SocketIO
 /// While a command runs, nothing more is read from this client; others are not affected. A client
 /// that has enabled out-of-band commands is read on for a few messages: those out of band are
 /// answered at once, the others wait for their turn. No command is begun while the client has not
-/// read the answers to those before it.
+/// read the answers to those before it. A client that is gone is not waited for: its commands are
+/// told so, as far as they wait for something, and what they do comes to its end without it.
 ///
 /// Isolation: control plane.
 @ControlPlane
@@ -23,9 +24,11 @@ final class QMPSession {
   private static let longestAnswer = 16 << 20
 
   private let connection: Connection
-  private let access: SessionAccess
+  /// What the client may ask for.
+  let access: SessionAccess
   private let messageTime: Duration
   private let dispatcher: CommandDispatcher
+  private let lines: QueryLines
   private let events: EventBus
   private let log: Logger
   private let closed: @ControlPlane (QMPSession) -> Void
@@ -49,6 +52,9 @@ final class QMPSession {
   private var waiting: [Message] = []
   /// Commands out of band that are at work.
   private var outOfBand = 0
+  /// All commands that are at work, by the order in which they were begun.
+  private var work: [Int: Task<Void, Never>] = [:]
+  private var lastWork = 0
   /// The client sends no more; the session ends with the last answer.
   private var hasEnded = false
   /// Bad messages since the last good one.
@@ -62,13 +68,14 @@ final class QMPSession {
   /// for a message. `closed` is called when it is over.
   init(
     _ connection: Connection, _ access: SessionAccess, messageTime: Duration,
-    _ dispatcher: CommandDispatcher, _ events: EventBus, _ log: Logger,
+    _ dispatcher: CommandDispatcher, _ lines: QueryLines, _ events: EventBus, _ log: Logger,
     closed: @escaping @ControlPlane (QMPSession) -> Void
   ) {
     self.connection = connection
     self.access = access
     self.messageTime = messageTime
     self.dispatcher = dispatcher
+    self.lines = lines
     self.events = events
     self.log = log
     self.closed = closed
@@ -210,11 +217,7 @@ final class QMPSession {
       send(QMPResponse(negotiate(request.arguments), id: request.id))
     } else {
       isBusy = true
-      Task {
-        await perform(request)
-        isBusy = false
-        advance()
-      }
+      begin(request) { self.isBusy = false }
     }
   }
 
@@ -225,16 +228,35 @@ final class QMPSession {
       ? QMPError.notOutOfBand(request.execute) : sessionError(request)
     if let refusal { return send(QMPResponse(.failure(refusal), id: request.id)) }
     outOfBand += 1
-    Task {
+    begin(request) { self.outOfBand -= 1 }
+  }
+
+  /// Works on `request`, calls `done` when it is answered, and goes on.
+  private func begin(_ request: QMPRequest, _ done: @escaping @ControlPlane () -> Void) {
+    lastWork += 1
+    let number = lastWork
+    work[number] = Task {
       await perform(request)
-      outOfBand -= 1
+      work[number] = nil
+      done()
       advance()
     }
   }
 
   private func perform(_ request: QMPRequest) async {
-    let result = await dispatcher.perform(request, descriptors)
-    send(QMPResponse(result, id: request.id))
+    guard let line = lines.line(for: request.execute) else {
+      return send(QMPResponse(await dispatcher.perform(request, descriptors), id: request.id))
+    }
+    let query = QueryLine.Query(name: request.execute, arguments: request.arguments)
+    let answer = await line.answer(query, for: access) {
+      await dispatcher.perform(request, descriptors).map(QMPResponse.beginning)
+    }
+    switch answer {
+    case .success(let text) where text.count <= QMPSession.longestAnswer:
+      connection.send(answer: text, QMPResponse.ending(id: request.id))
+    case .success: refuseLength(id: request.id)
+    case .failure(let error): send(QMPResponse(.failure(error), id: request.id))
+    }
   }
 
   /// Before negotiation there is one command, after it there are all others that the socket has.
@@ -263,8 +285,12 @@ final class QMPSession {
     if case .failure(let error) = response.result { response.result = .failure(error.fitted) }
     let bytes = QMPSession.line(response.message)
     guard bytes.count > QMPSession.longestAnswer else { return connection.send(answer: bytes) }
+    refuseLength(id: response.id)
+  }
+
+  private func refuseLength(id: JSONValue?) {
     let error = QMPError("The answer would be longer than \(QMPSession.longestAnswer) bytes")
-    connection.send(answer: QMPSession.line(QMPResponse(.failure(error), id: response.id).message))
+    connection.send(answer: QMPSession.line(QMPResponse(.failure(error), id: id).message))
   }
 
   private static func line(_ message: JSONValue) -> [UInt8] {
@@ -273,10 +299,12 @@ final class QMPSession {
 
   private func over(_ reason: Connection.CloseReason) {
     deadline = nil
+    for task in work.values { task.cancel() }
     descriptors.closeAll()
     events.unsubscribe(self)
     switch reason {
-    case .outboxFull, .notRead: log.warning("Client dropped: it does not read (\(reason))")
+    case .outboxFull, .notRead, .overBudget:
+      log.warning("Client dropped: it does not read (\(reason))")
     default: log.debug("Client gone: \(reason)")
     }
     closed(self)

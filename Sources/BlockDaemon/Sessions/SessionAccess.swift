@@ -16,11 +16,14 @@ enum SessionAccess {
     name == QMPCapabilities.name || refusal(of: name) == nil
   }
 
+  /// Whether the command `name` only asks for something.
+  static func isQuery(_ name: String) -> Bool { prefixes.contains { name.hasPrefix($0) } }
+
   /// The error for the command `name`, unless it may be asked for.
   func refusal(of name: String) -> QMPError? {
     switch self {
     case .full: nil
-    case .queries where SessionAccess.prefixes.contains { name.hasPrefix($0) }: nil
+    case .queries where SessionAccess.isQuery(name): nil
     case .queries:
       QMPError(
         .commandNotFound,

@@ -14,7 +14,7 @@ package enum JobGoal: String, Sendable, CaseIterable {
 extension JobRegistry {
   /// Returns when the job `id` has come to `goal`, however it ended; at once when it is already
   /// gone and its outcome is remembered. Throws `notFound`, and `busy` when `timeout` nanoseconds
-  /// have passed before; the job does not notice.
+  /// have passed before; the job does not notice. Throws `cancelled` when the task is cancelled.
   package func wait(
     for id: String, until goal: JobGoal, timeout: UInt64? = nil
   ) async throws(BlockError) -> JobSnapshot {
@@ -61,19 +61,36 @@ extension JobRegistry {
     for job: Job, timeout: UInt64?, until condition: @escaping @ControlPlane (Job) -> Bool
   ) async throws(BlockError) -> JobSnapshot {
     let id = job.id
+    let exit = EarlyExit()
     var alarm: (any JobAlarm)?
-    let result: Result<JobSnapshot, BlockError> = await withCheckedContinuation { continuation in
-      let waiter = job.when(condition) { continuation.resume(returning: .success($0)) }
-      guard let waiter, let timeout else { return }
-      alarm = clock.alarm(after: timeout) { [weak job] in
-        guard let job, job.stopWaiting(waiter) else { return }
-        continuation.resume(
-          returning: .failure(BlockError(.busy, "Timed out waiting for job '\(id)'")))
+    let result: Result<JobSnapshot, BlockError> = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let waiter = job.when(condition) { continuation.resume(returning: .success($0)) }
+        guard let waiter else { return }
+        exit.take = { [weak job] error in
+          guard let job, job.stopWaiting(waiter) else { return }
+          continuation.resume(returning: .failure(error))
+        }
+        guard let timeout else { return }
+        alarm = clock.alarm(after: timeout) {
+          exit.take(BlockError(.busy, "Timed out waiting for job '\(id)'"))
+        }
       }
+    } onCancel: {
+      ControlPlane.post { exit.take(BlockError(.cancelled, "Nobody waits for job '\(id)'")) }
     }
     alarm?.cancel()
     return try result.get()
   }
+}
+
+/// How somebody who waits for a job may leave before its goal.
+///
+/// Isolation: control plane.
+@ControlPlane
+private final class EarlyExit {
+  /// Ends the waiting with an error, unless it is over.
+  var take: @ControlPlane (BlockError) -> Void = { _ in }
 }
 
 extension JobSnapshot {

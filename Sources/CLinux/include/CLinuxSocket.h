@@ -31,6 +31,18 @@ int32_t cl_peer(int32_t fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 /// closes them. `passed` is left alone where none came.
 int64_t cl_receive(int32_t fd, void *buffer, size_t capacity, int32_t *passed, int32_t most);
 
+/// A descriptor that can be read when a socket of it has hung up: both of its directions are over.
+int32_t cl_hang_ups(void);
+
+/// Watches `fd` under `name`, for one hang-up.
+int32_t cl_hang_ups_add(int32_t watch, int32_t fd, uint64_t name);
+
+/// Watches `fd` no more.
+int32_t cl_hang_ups_drop(int32_t watch, int32_t fd);
+
+/// The name of one that has hung up, without waiting: 1, or 0 where none has.
+int32_t cl_hang_ups_next(int32_t watch, uint64_t *name);
+
 /// Sends bytes without waiting and without SIGPIPE.
 int64_t cl_send(int32_t fd, const void *bytes, size_t length);
 

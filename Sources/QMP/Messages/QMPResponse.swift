@@ -31,6 +31,24 @@ package struct QMPResponse: Hashable, Sendable {
     return .object(message)
   }
 
+  /// The text of the answer that gives `value`, up to where the `id` would stand: the same for all
+  /// who ask the same.
+  package static func beginning(_ value: JSONValue) -> [UInt8] {
+    var text = Array(#"{"return": "#.utf8)
+    value.append(to: &text)
+    return text
+  }
+
+  /// What follows `beginning` in the answer to a request with `id`, its line's end included.
+  package static func ending(id: JSONValue?) -> [UInt8] {
+    var text: [UInt8] = []
+    if let id {
+      text += Array(#", "id": "#.utf8)
+      id.append(to: &text)
+    }
+    return text + Array("}\r\n".utf8)
+  }
+
   /// The answer that `message` is; nil when it is something else, such as an event.
   init?(_ message: JSONObject) throws(QMPError) {
     id = message["id"]
