@@ -17,6 +17,8 @@ final class QMPServer {
   /// the other's.
   private let budgets: [SessionAccess: OutboxBudget]
   private let strangers: RepeatedWarning
+  /// Of clients that are dropped, by the reason.
+  private var drops: [String: RepeatedWarning] = [:]
   private var sessions: [ObjectIdentifier: QMPSession] = [:]
   /// How many of them may only query.
   private var readers = 0
@@ -58,9 +60,17 @@ final class QMPServer {
     strangers.flush()
   }
 
+  /// Tells that a client was dropped. There are few reasons, and each is told once a second.
+  private func warn(_ reason: String) {
+    let warning = drops[reason] ?? RepeatedWarning { [log] in log.warning("\($0)") }
+    drops[reason] = warning
+    warning.note("Client dropped: \(reason)")
+  }
+
   /// Ends all sessions when their last answers are sent, and returns when they are over, or when
   /// `patience` has passed: a client that does not read cannot hold up the end.
   func finishSessions(patience: Duration) async {
+    defer { drops.values.forEach { $0.flush() } }
     for session in sessions.values { session.finish() }
     if sessions.isEmpty { return }
     let timer = ControlTimer(after: patience) {
@@ -78,7 +88,8 @@ final class QMPServer {
     }
     guard admit(connection, access) else { return connection.close() }
     let session = QMPSession(
-      connection, access, messageTime: rules.messageTime, dispatcher, lines, events, log
+      connection, access, messageTime: rules.messageTime, dispatcher, lines, events, log,
+      warn: { [unowned self] reason in warn(reason) }
     ) { [unowned self] session in
       forget(session)
       guard sessions.isEmpty else { return }

@@ -31,6 +31,8 @@ final class QMPSession {
   private let lines: QueryLines
   private let events: EventBus
   private let log: Logger
+  /// Tells the log why the client is dropped.
+  private let warn: @ControlPlane (String) -> Void
   private let closed: @ControlPlane (QMPSession) -> Void
   private let descriptors: ClientDescriptors
 
@@ -69,6 +71,7 @@ final class QMPSession {
   init(
     _ connection: Connection, _ access: SessionAccess, messageTime: Duration,
     _ dispatcher: CommandDispatcher, _ lines: QueryLines, _ events: EventBus, _ log: Logger,
+    warn: @escaping @ControlPlane (String) -> Void,
     closed: @escaping @ControlPlane (QMPSession) -> Void
   ) {
     self.connection = connection
@@ -78,6 +81,7 @@ final class QMPSession {
     self.lines = lines
     self.events = events
     self.log = log
+    self.warn = warn
     self.closed = closed
     descriptors = ClientDescriptors(connection, access)
     connection.takesDescriptors = access == .full
@@ -193,7 +197,7 @@ final class QMPSession {
     }
     guard deadline == nil else { return }
     deadline = ControlTimer(after: messageTime) { [unowned self] in
-      log.warning("Client dropped: it does not end its message")
+      warn("it does not end its message")
       connection.close()
     }
   }
@@ -203,7 +207,7 @@ final class QMPSession {
     send(response)
     badMessages += 1
     guard badMessages == QMPSession.mostBadMessages else { return }
-    log.warning("Client dropped: \(badMessages) bad messages in a row")
+    warn("\(badMessages) bad messages in a row")
     isBusy = true
     connection.finish()
   }
@@ -303,8 +307,7 @@ final class QMPSession {
     descriptors.closeAll()
     events.unsubscribe(self)
     switch reason {
-    case .outboxFull, .notRead, .overBudget:
-      log.warning("Client dropped: it does not read (\(reason))")
+    case .outboxFull, .notRead, .overBudget: warn("it does not read (\(reason))")
     default: log.debug("Client gone: \(reason)")
     }
     closed(self)
