@@ -51,17 +51,4 @@ extension HostFile {
       }
     }
   }
-
-  private func perform(_ request: IORequest) throws(BlockError) {
-    switch request.operation {
-    case .read:
-      try request.buffer.withMutableBytes(request.part) { (bytes) throws(BlockError) in
-        _ = try read(into: &bytes, at: request.offset)
-      }
-    case .write:
-      try request.buffer.withBytes(request.part) { (bytes) throws(BlockError) in
-        try write(bytes, at: request.offset)
-      }
-    }
-  }
 }

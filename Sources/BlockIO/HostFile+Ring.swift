@@ -12,20 +12,20 @@ extension HostFile {
   /// has to be carried out one by one, and tells its error then. Throws what keeps the file from
   /// being written to.
   func performTogether(_ runs: inout [IORun]) throws(BlockError) {
-    guard let rings = options.rings, runs.count > 1, let operation = runs.first?.operation
+    guard let rings = options.rings, runs.count > 1, let first = runs.first, let last = runs.last
     else { return }
-    switch operation {
+    switch first.operation {
     case .read:
       let file = openFile()
       if alignment > 1 || takeCached(&runs, from: file) { submit(&runs, to: file, by: rings) }
     case .write where alignment > 1:
       let file = try writableFile()
-      let ranges = runs.map(\.range)
-      let hull = ByteRange(
-        from: ranges.map(\.lower).min() ?? 0, to: ranges.map(\.upper).max() ?? 0
-      ).widened(to: alignment)
-      defer { noteChange(upTo: ranges.map(\.upper).max() ?? 0) }
-      try besidePartialWrites(file, hull) { submit(&runs, to: file, by: rings) }
+      // They are in the order of their offsets, and do not overlap.
+      let hull = ByteRange(from: first.range.lower, to: last.range.upper)
+      defer { noteChange(upTo: hull.upper) }
+      try besidePartialWrites(file, hull.widened(to: alignment)) {
+        submit(&runs, to: file, by: rings)
+      }
     case .write: break
     }
   }

@@ -143,16 +143,19 @@ package struct IORequest: Sendable {
 extension Storage {
   /// One request after the other; storages that can do better say so.
   package func perform(_ requests: [IORequest]) throws(BlockError) {
-    for request in requests {
-      switch request.operation {
-      case .read:
-        try request.buffer.withMutableBytes(request.part) { (bytes) throws(BlockError) in
-          _ = try read(into: &bytes, at: request.offset)
-        }
-      case .write:
-        try request.buffer.withBytes(request.part) { (bytes) throws(BlockError) in
-          try write(bytes, at: request.offset)
-        }
+    for request in requests { try perform(request) }
+  }
+
+  /// Carries out one request, by itself.
+  func perform(_ request: IORequest) throws(BlockError) {
+    switch request.operation {
+    case .read:
+      try request.buffer.withMutableBytes(request.part) { (bytes) throws(BlockError) in
+        _ = try read(into: &bytes, at: request.offset)
+      }
+    case .write:
+      try request.buffer.withBytes(request.part) { (bytes) throws(BlockError) in
+        try write(bytes, at: request.offset)
       }
     }
   }

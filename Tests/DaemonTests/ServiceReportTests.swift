@@ -38,15 +38,7 @@ func statusOfManyJobs() throws {
   let directory = try TemporaryDirectory(in: "/tmp")
   let manager = try DatagramSocket(binding: directory.file("notify"))
   let stage = try DaemonStage(launcher: ["env", "NOTIFY_SOCKET=\(directory.file("notify"))"])
-  for number in 1...4 {
-    let options = FileCreateOptions { $0.filename = directory.file("\(number)") }
-    try stage.client.execute(
-      BlockdevCreate {
-        $0.jobID = "make\(number)"
-        $0.options = BlockdevCreateOptions(.file(options))
-      })
-    try stage.wait("make\(number)")
-  }
+  try stage.makeFiles(4, in: directory)
   var last = ""
   while !last.hasPrefix("STATUS=4 jobs") || !last.contains("make3 concluded") {
     last = try manager.receive()
@@ -60,15 +52,7 @@ func statusOfRunningJob() throws {
   let directory = try TemporaryDirectory(in: "/tmp")
   let manager = try DatagramSocket(binding: directory.file("notify"))
   let stage = try DaemonStage(launcher: ["env", "NOTIFY_SOCKET=\(directory.file("notify"))"])
-  for number in 1...3 {
-    let options = FileCreateOptions { $0.filename = directory.file("\(number)") }
-    try stage.client.execute(
-      BlockdevCreate {
-        $0.jobID = "make\(number)"
-        $0.options = BlockdevCreateOptions(.file(options))
-      })
-    try stage.wait("make\(number)")
-  }
+  try stage.makeFiles(3, in: directory)
   try stage.openChain()
   try stage.slowCommit("j")
   var last = ""
@@ -96,6 +80,21 @@ func wrongWatchdog() throws {
     try DaemonProcess.start(launcher: ["env", "WATCHDOG_USEC=soon"])
   }
   #expect(failure.status == 1 && failure.output.contains("WATCHDOG_USEC is 'soon'"))
+}
+
+extension DaemonStage {
+  /// Runs the jobs `make1` to `make\(count)` to their ends, each of which makes a file; they stay.
+  fileprivate func makeFiles(_ count: Int, in directory: TemporaryDirectory) throws {
+    for number in 1...count {
+      let options = FileCreateOptions { $0.filename = directory.file("\(number)") }
+      try client.execute(
+        BlockdevCreate {
+          $0.jobID = "make\(number)"
+          $0.options = BlockdevCreateOptions(.file(options))
+        })
+      try wait("make\(number)")
+    }
+  }
 }
 
 /// What a service manager listens on.

@@ -69,8 +69,10 @@ struct Info: ParsableCommand {
       lines.append("backing file: \(name)" + (path == name ? "" : " (actual path: \(path))"))
     }
     if let format = info.backingFormat { lines.append("backing file format: \(format)") }
-    if let count = info.snapshotCount, info.snapshotDamage == nil || !info.snapshots.isEmpty {
-      let more = info.snapshotDamage == nil ? count - info.snapshots.count : 0
+    if !info.snapshots.isEmpty {
+      // Behind a damaged one it is not known what there is.
+      let count = info.snapshotDamage == nil ? info.snapshotCount ?? 0 : 0
+      let more = count - info.snapshots.count
       lines.append(
         "internal snapshots: \(info.snapshots.joined(separator: ", "))"
           + (more > 0 ? " and \(more) more" : ""))
