@@ -42,9 +42,12 @@ package final class Daemon {
     self.turns = turns
     let events = EventBus(remembered: configuration.eventHistory)
     self.events = events
+    let rings = try RingPool.of(configuration.io)
+    if rings == nil, configuration.io != .threads {
+      log.info("The system gives no io_uring: threads do its work")
+    }
     let graph = BlockGraph(
-      gate: try OpenGate(
-        roots: configuration.imageRoots, rings: try RingPool.of(configuration.io)),
+      gate: try OpenGate(roots: configuration.imageRoots, rings: rings),
       budget: CacheBudget(bytes: configuration.cacheBytes))
     let history = JobHistory(
       most: configuration.jobHistory, seconds: configuration.jobHistorySeconds)

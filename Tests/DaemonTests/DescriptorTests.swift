@@ -216,11 +216,13 @@ func setsInHeaders() throws {
   let commit = BlockCommit {
     ($0.jobID, $0.device, $0.topNode, $0.baseNode) = ("j", "overlay", "middle", "base")
   }
-  #expect(
-    try stage.refusal(of: commit).message
-      == "'/dev/fdset/0' is no name that an image can have for its backing file: "
-      + "give 'backing-file'"
-  )
+  let stream = BlockStream { ($0.jobID, $0.device, $0.baseNode) = ("j", "overlay", "base") }
+  for refused in [try stage.refusal(of: commit), try stage.refusal(of: stream)] {
+    #expect(
+      refused.message
+        == "'/dev/fdset/0' is no name that an image can have for its backing file: "
+        + "give 'backing-file'")
+  }
   let outcome = try stage.client.commit("overlay") {
     ($0.topNode, $0.baseNode, $0.backingFile) = ("middle", "base", "base.qcow2")
   }

@@ -69,6 +69,26 @@ struct HostileClientTests {
     #expect(strict.stop() == 0 && daemon.stop() == 0)
   }
 
+  @Test("104: long messages that do not end are held up to a bound; who holds little stays")
+  func halfMessages() throws {
+    let daemon = try DaemonProcess.start(arguments: ["--message-time", "600"])
+    let early = try MonitorSocket.negotiated(daemon.socket)
+    try early.send(String(Self.query.utf8.prefix(12)) ?? "")
+    // Half as much again as all clients of the socket may have begun.
+    let half = #"{"execute": ""# + String(repeating: "a", count: 960 << 10)
+    let greedy = try (0..<48).map { _ in
+      let monitor = try MonitorSocket.negotiated(daemon.socket)
+      try? monitor.send(half)
+      return monitor
+    }
+    #expect(throws: MonitorSocket.Failure.closed) { try greedy[0].next() }
+    #expect(try greedy[47].answer(to: #""}"#).errorClass == "CommandNotFound")
+    #expect(try early.answer(to: String(Self.query.utf8.dropFirst(12)) ?? "")["return"] == [])
+    try expectServed(daemon)
+    #expect(daemon.stop() == 0)
+    #expect(daemon.output.contains("Client dropped: messages that wait or have not ended"))
+  }
+
   @Test("105: clients that say nothing hold up nobody, and are not forgotten")
   func silent() throws {
     let daemon = try DaemonProcess.start()

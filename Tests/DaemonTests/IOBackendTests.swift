@@ -62,9 +62,11 @@ struct IOBackendTests {
     #expect(failure.status == 1)
     #expect(failure.output.contains("The system does not give io_uring"))
     #expect(failure.output.contains("Operation not permitted"))
-    let daemon = try DaemonProcess.start(launcher: try IOBackendTests.refused())
+    let daemon = try DaemonProcess.start(
+      arguments: ["--log-level", "info"], launcher: try IOBackendTests.refused())
     #expect(try !IOBackendTests.hasRing(daemon.pid))
     #expect(daemon.stop() == 0)
+    #expect(daemon.output.contains("The system gives no io_uring"))
   }
 
   @Test(

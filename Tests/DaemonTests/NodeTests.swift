@@ -141,3 +141,24 @@ func lockedImage() throws {
   try stage.client.execute(BlockdevAdd(stage.node("overlay", over: nil)))
   try stage.stop()
 }
+
+@Test("A part of a file is no backing file that a header can say: its name would mean all of it")
+func partsInHeaders() throws {
+  let stage = try DaemonStage()
+  let file = FileOptions(filename: stage.images.directory.file("disk.raw"))
+  var part = RawOptions(file: .options(BlockdevOptions(.file(file))))
+  (part.offset, part.size) = (1 << 20, 2 << 20)
+  let base = BlockdevOptions(.raw(part), nodeName: "part")
+  try stage.client.execute(
+    BlockdevAdd(stage.node("overlay", over: stage.node("middle", over: base))))
+  let stream = BlockStream { ($0.jobID, $0.device, $0.baseNode) = ("j", "overlay", "part") }
+  let commit = BlockCommit {
+    ($0.jobID, $0.device, $0.topNode, $0.baseNode) = ("j", "overlay", "middle", "part")
+  }
+  for refused in [try stage.refusal(of: commit), try stage.refusal(of: stream)] {
+    #expect(
+      refused.message
+        == "Node 'part' is a part of its file, which no header can say: give 'backing-file'")
+  }
+  try stage.stop()
+}

@@ -16,6 +16,8 @@ final class QMPServer {
   /// What waits for the clients of each socket: those of the one that do not read do not hold up
   /// the other's.
   private let budgets: [SessionAccess: OutboxBudget]
+  /// The same for what those clients have sent.
+  private let inputs: [SessionAccess: InputBudget] = [.full: InputBudget(), .queries: InputBudget()]
   private let strangers: RepeatedWarning
   /// Of clients that are dropped, by the reason.
   private var drops: [String: RepeatedWarning] = [:]
@@ -60,7 +62,7 @@ final class QMPServer {
     strangers.flush()
   }
 
-  /// Tells that a client was dropped. There are few reasons, and each is told once a second.
+  /// Tells that a client is dropped. There are few reasons, and each is told once a second.
   private func warn(_ reason: String) {
     let warning = drops[reason] ?? RepeatedWarning { [log] in log.warning("\($0)") }
     drops[reason] = warning
@@ -86,9 +88,9 @@ final class QMPServer {
     if let peer = connection.peer {
       log.debug("Client \(peer.processID), user \(peer.userID), group \(peer.groupID)")
     }
-    guard admit(connection, access) else { return connection.close() }
+    guard admit(connection, access), let input = inputs[access] else { return connection.close() }
     let session = QMPSession(
-      connection, access, messageTime: rules.messageTime, dispatcher, lines, events, log,
+      connection, access, messageTime: rules.messageTime, dispatcher, lines, input, events, log,
       warn: { [unowned self] reason in warn(reason) }
     ) { [unowned self] session in
       forget(session)
@@ -138,9 +140,8 @@ final class QMPServer {
         && (access == .full || $0.access == .queries)
     }
     guard let oldest = silent.min(by: { $0.began < $1.began }) else { return false }
-    log.info("Client dropped: it has not negotiated, and another wants its place")
     forget(oldest)
-    oldest.close()
+    oldest.drop("it has not negotiated, and another wants its place")
     return true
   }
 }

@@ -29,6 +29,7 @@ final class QMPSession {
   private let messageTime: Duration
   private let dispatcher: CommandDispatcher
   private let lines: QueryLines
+  private let input: InputBudget
   private let events: EventBus
   private let log: Logger
   /// Tells the log why the client is dropped.
@@ -43,6 +44,12 @@ final class QMPSession {
     case bad(QMPResponse)
   }
 
+  private struct Waiting {
+    let message: Message
+    /// How many the client sent for it.
+    let bytes: Int
+  }
+
   private var framer = MessageFramer()
   /// When the client came.
   let began = ContinuousClock.now
@@ -51,7 +58,7 @@ final class QMPSession {
   private var allowsOutOfBand = false
   private var isBusy = false
   /// Messages in the order in which they came, to be taken when none is worked on.
-  private var waiting: [Message] = []
+  private var waiting: [Waiting] = []
   /// Commands out of band that are at work.
   private var outOfBand = 0
   /// All commands that are at work, by the order in which they were begun.
@@ -70,8 +77,8 @@ final class QMPSession {
   /// for a message. `closed` is called when it is over.
   init(
     _ connection: Connection, _ access: SessionAccess, messageTime: Duration,
-    _ dispatcher: CommandDispatcher, _ lines: QueryLines, _ events: EventBus, _ log: Logger,
-    warn: @escaping @ControlPlane (String) -> Void,
+    _ dispatcher: CommandDispatcher, _ lines: QueryLines, _ input: InputBudget,
+    _ events: EventBus, _ log: Logger, warn: @escaping @ControlPlane (String) -> Void,
     closed: @escaping @ControlPlane (QMPSession) -> Void
   ) {
     self.connection = connection
@@ -79,6 +86,7 @@ final class QMPSession {
     self.messageTime = messageTime
     self.dispatcher = dispatcher
     self.lines = lines
+    self.input = input
     self.events = events
     self.log = log
     self.warn = warn
@@ -109,6 +117,19 @@ final class QMPSession {
   /// Ends the session at once.
   func close() { connection.close() }
 
+  /// Ends the session at once, and tells the log why.
+  func drop(_ reason: String) {
+    warn(reason)
+    forgetInput()
+    connection.close()
+  }
+
+  /// Lets go of what the client has sent.
+  private func forgetInput() {
+    (framer, waiting) = (MessageFramer(), [])
+    input.count(self, 0)
+  }
+
   // MARK: Messages
 
   private func received(_ bytes: [UInt8]) {
@@ -128,7 +149,7 @@ final class QMPSession {
   private func advance() {
     var isDrained = takeMessages()
     while !isBusy, !waiting.isEmpty, !connection.isCongested {
-      switch waiting.removeFirst() {
+      switch waiting.removeFirst().message {
       case .bad(let answer): refuse(answer)
       case .request(let request):
         badMessages = 0
@@ -146,6 +167,7 @@ final class QMPSession {
       connection.finish()
     }
     watchMessage()
+    input.count(self, waiting.reduce(framer.heldBytes) { $0 + $1.bytes })
   }
 
   /// Begins commands out of band, and lets other messages wait. Returns whether the stream holds no
@@ -160,7 +182,7 @@ final class QMPSession {
       if case .request(let request) = message, request.isOutOfBand {
         runOutOfBand(request)
       } else {
-        waiting.append(message)
+        waiting.append(Waiting(message: message, bytes: framer.messageBytes))
       }
     }
     return false
@@ -197,8 +219,7 @@ final class QMPSession {
     }
     guard deadline == nil else { return }
     deadline = ControlTimer(after: messageTime) { [unowned self] in
-      warn("it does not end its message")
-      connection.close()
+      drop("it does not end its message")
     }
   }
 
@@ -306,6 +327,7 @@ final class QMPSession {
     for task in work.values { task.cancel() }
     descriptors.closeAll()
     events.unsubscribe(self)
+    forgetInput()
     switch reason {
     case .outboxFull, .notRead, .overBudget: warn("it does not read (\(reason))")
     default: log.debug("Client gone: \(reason)")

@@ -23,6 +23,9 @@ package struct MessageFramer: Sendable {
   /// How many bytes the message had that `next` gave last.
   package private(set) var messageBytes = 0
 
+  /// How many bytes are kept of what was received.
+  package var heldBytes: Int { input.count - start }
+
   private let limits: JSONLimits
   private var scanner: JSONScanner
   /// Bytes received; those before `start` are done with, those before `position` are scanned.

@@ -50,7 +50,15 @@ final class CountPage {
         index += 1
       }
     } else if wide.isEmpty {
-      for slot in part where narrow[slot] > 0 && !body(slot, UInt32(narrow[slot])) { return }
+      var slot = part.lowerBound
+      while slot < part.upperBound {
+        if slot % 8 == 0, slot + 8 <= part.upperBound, eightCounts(from: slot) == 0 {
+          slot += 8
+          continue
+        }
+        if narrow[slot] > 0 && !body(slot, UInt32(narrow[slot])) { return }
+        slot += 1
+      }
     } else {
       for slot in part where wide[slot] > 0 && !body(slot, wide[slot]) { return }
     }
@@ -125,14 +133,16 @@ final class CountPage {
       }
       spread()
     }
-    var word: UInt64 = 0
-    for (place, refcount) in refcounts.enumerated() {
+    var place = 0
+    while place < refcounts.count {
       let slot = first + place
-      word |= (refcount == 1 ? 1 : 0) << UInt64(slot % 64)
-      if slot % 64 == 63 || place == refcounts.count - 1 {
-        ones[slot / 64] |= word
-        word = 0
+      let length = min(64 - slot % 64, refcounts.count - place)
+      var word: UInt64 = 0
+      for index in 0..<length {
+        word |= (refcounts[place + index] == 1 ? 1 : 0) &<< UInt64(slot % 64 + index)
       }
+      ones[slot / 64] |= word
+      place += length
     }
   }
 
@@ -172,6 +182,22 @@ final class CountPage {
       slot += length
     }
     return found
+  }
+
+  /// Whether all of `part` have one reference and a stored refcount of exactly 1; may say no where
+  /// they have.
+  func areOnes(_ part: Range<Int>) -> Bool {
+    guard !isListed, wide.isEmpty, part.lowerBound % 8 == 0, part.upperBound % 8 == 0,
+      storedOnes(part) == part.count
+    else { return false }
+    return stride(from: part.lowerBound, to: part.upperBound, by: 8).allSatisfy {
+      eightCounts(from: $0) == 0x0101_0101_0101_0101
+    }
+  }
+
+  /// The counts of eight slots that have a byte each, a byte each.
+  private func eightCounts(from slot: Int) -> UInt64 {
+    narrow.withBytes { $0.bigEndian(at: slot) }
   }
 
   // MARK: The list

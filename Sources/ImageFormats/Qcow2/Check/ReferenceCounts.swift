@@ -91,14 +91,35 @@ struct ReferenceCounts: ~Copyable {
   /// Of `count` clusters from `first` on, how many have a stored refcount of exactly 1.
   func storedOnes(_ first: Int, count: Int) -> Int {
     var found = 0
-    var cluster = first
-    while cluster < first + count {
-      let slot = cluster % ReferenceCounts.pageClusters
-      let length = min(ReferenceCounts.pageClusters - slot, first + count - cluster)
-      if let page = page(of: cluster) { found += page.storedOnes(slot..<slot + length) }
-      cluster += length
+    forEachPage(of: first..<first + count) { (page, slots) in
+      found += page?.storedOnes(slots) ?? 0
+      return true
     }
     return found
+  }
+
+  /// Whether each cluster of `range` has one reference and a stored refcount of exactly 1; may say
+  /// no where they have.
+  func areOnes(_ range: Range<Int>) -> Bool {
+    var areOnes = true
+    forEachPage(of: range) { (page, slots) in
+      areOnes = page?.areOnes(slots) ?? false
+      return areOnes
+    }
+    return areOnes
+  }
+
+  /// Calls `body` with the page of each part of `range`, and with the part, until it returns false.
+  private func forEachPage(
+    of range: Range<Int>, while body: (_ page: CountPage?, _ slots: Range<Int>) -> Bool
+  ) {
+    var cluster = range.lowerBound
+    while cluster < range.upperBound {
+      let slot = cluster % ReferenceCounts.pageClusters
+      let length = min(ReferenceCounts.pageClusters - slot, range.upperBound - cluster)
+      if !body(page(of: cluster), slot..<slot + length) { return }
+      cluster += length
+    }
   }
 
   private func page(of cluster: Int) -> CountPage? {
