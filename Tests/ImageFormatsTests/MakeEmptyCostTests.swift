@@ -54,7 +54,7 @@ struct MakeEmptyCostTests {
     let small = try cost(ofEmptying: 1 << 20, .reset)
     let large = try cost(ofEmptying: 64 << 20, .reset)
     #expect(small == large)
-    #expect(small.bytes < 8 * 65_536 && small.steps == 2)
+    #expect(small.bytes < 8 * 65_536 && small.steps == 2 && small.flushes <= 8)
     // The measure sees a difference where there is one.
     #expect(try cost(ofEmptying: 64 << 20, .discard) != cost(ofEmptying: 1 << 20, .discard))
   }

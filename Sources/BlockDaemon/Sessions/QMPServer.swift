@@ -17,7 +17,9 @@ final class QMPServer {
   /// the other's.
   private let budgets: [SessionAccess: OutboxBudget]
   /// The same for what those clients have sent.
-  private let inputs: [SessionAccess: InputBudget] = [.full: InputBudget(), .queries: InputBudget()]
+  private let inputs: [SessionAccess: InputBudget] = [
+    .full: InputBudget(), .queries: InputBudget(),
+  ]
   private let strangers: RepeatedWarning
   /// Of clients that are dropped, by the reason.
   private var drops: [String: RepeatedWarning] = [:]
