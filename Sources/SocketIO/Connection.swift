@@ -15,7 +15,7 @@ import Glibc
 ///
 /// Of the descriptors that a peer passes along with its bytes (SCM_RIGHTS) the kernel closes all,
 /// unless `takesDescriptors` is set: then the first of each message to the socket is kept, until
-/// the owner takes it or the next one comes.
+/// the owner takes it or lets go of it, or too many others have come.
 ///
 /// Isolation: control plane. It keeps itself alive until it is closed.
 @ControlPlane
@@ -52,7 +52,7 @@ package final class Connection {
     case notRead
     /// The peer did not read, and what it was to be sent did not fit in any more.
     case outboxFull
-    /// The peer did not read, and all outboxes together held too much.
+    /// The peer did not read, or not enough, and all outboxes together held too much.
     case overBudget
     /// The peer is gone, and what it asked for last can be answered no more.
     case hungUp
@@ -66,6 +66,8 @@ package final class Connection {
   package nonisolated static let readBytes = 64 << 10
   /// The usual bound of an outbox: thousands of events.
   package nonisolated static let outboxBytes = 1 << 20
+  /// The most descriptors of a peer that wait to be taken; of more the oldest are closed.
+  private nonisolated static let mostPassed = 16
   /// How long `finish` waits for a peer that does not read.
   package nonisolated static let patience = Duration.seconds(10)
 
@@ -100,8 +102,12 @@ package final class Connection {
   private var isHungUp = false
   /// Ends the look-out for that.
   private var hangUp: UInt64?
-  /// What the peer has passed, and nobody has taken.
-  private var passed: OwnedDescriptor?
+  /// What the peer has passed and nobody has taken, in its order, each with how many bytes had come
+  /// by then. The last of them came in the same message to the socket: the kernel gives bytes from
+  /// before it along with it, but none from behind it.
+  private var passed: [(descriptor: OwnedDescriptor, end: Int)] = []
+  /// Bytes that have come.
+  private var received = 0
 
   private enum State {
     /// Not started.
@@ -215,12 +221,14 @@ package final class Connection {
     updateReading()
   }
 
-  /// Whether the peer has passed a descriptor that nobody has taken.
-  package var hasDescriptor: Bool { passed != nil }
+  /// Hands over the first descriptor that the peer has passed and nobody has taken. To let go of
+  /// the answer closes it.
+  package func takeDescriptor() -> OwnedDescriptor? {
+    passed.isEmpty ? nil : passed.removeFirst().descriptor
+  }
 
-  /// Hands over the descriptor that the peer passed last, if nobody has taken it. To let go of the
-  /// answer closes it.
-  package func takeDescriptor() -> OwnedDescriptor? { passed.take() }
+  /// Closes the descriptors that came with the first `count` bytes of the peer.
+  package func dropDescriptors(ofFirst count: Int) { passed.removeAll { $0.end <= count } }
 
   // MARK: - Readiness
 
@@ -250,7 +258,9 @@ package final class Connection {
       failure = received < 0 ? errno : 0
       count = max(0, Int(received))
     }
-    if passed >= 0 { self.passed = OwnedDescriptor(owning: passed) }
+    received += bytes.count
+    if passed >= 0 { self.passed.append((OwnedDescriptor(owning: passed), received)) }
+    if self.passed.count > Connection.mostPassed { self.passed.removeFirst() }
     switch failure {
     case 0 where bytes.isEmpty:
       state = .ended
@@ -300,7 +310,7 @@ package final class Connection {
     outbox.clear()
     budget?.count(self, -held)
     if let hangUp { HangUps.shared.forget(hangUp, descriptor) }
-    passed = nil
+    passed = []
     let sources = [reader, writer].compactMap(\.self)
     (reader, writer) = (nil, nil)
     // The descriptor's number must not come back to life under a source that still knows it.

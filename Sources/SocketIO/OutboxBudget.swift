@@ -7,14 +7,17 @@ package import BlockRuntime
 /// gigabytes. While they hold more than `limit` bytes, those that hold any count as congested, so
 /// that their owners do nothing that gives more; and those that have not read within `patience`
 /// what waited for them then are closed, the one that holds most first, until the rest fits in.
-/// Bytes that several outboxes share count for each of them.
+/// While they hold more than twice as much, they have no longer than a second for that. One for
+/// which nothing waits is not touched, whatever the others do. Bytes that several outboxes share
+/// count for each of them.
 ///
 /// Isolation: control plane.
 @ControlPlane
 package final class OutboxBudget {
   /// Of the clients of one socket.
   package nonisolated static let bytes = 32 << 20
-  /// How often to look for connections that do not read, while too much is held.
+  /// How often to look for connections that do not read, while too much is held, and the patience
+  /// while that is far too much.
   private static let pace = Duration.seconds(1)
 
   private let limit: Int
@@ -23,8 +26,6 @@ package final class OutboxBudget {
   package private(set) var held = 0
   private var holders: [ObjectIdentifier: Connection] = [:]
   private var timer: ControlTimer?
-  /// Called when what is held has become little enough; never from inside a call here.
-  package var whenEased: @ControlPlane () -> Void = {}
 
   /// A budget of `limit` bytes.
   package nonisolated init(
@@ -56,16 +57,15 @@ package final class OutboxBudget {
   }
 
   private func dropLate() {
-    let late = holders.values.filter { $0.isLate(by: patience) }.sorted { $0.held > $1.held }
-    for connection in late {
+    let late = holders.values.filter { $0.isLate(by: min(patience, OutboxBudget.pace)) }
+    for connection in late.sorted(by: { $0.held > $1.held }) {
       guard isOver else { return }
-      connection.close(.overBudget)
+      if held > 2 * limit || connection.isLate(by: patience) { connection.close(.overBudget) }
     }
   }
 
   private func ease() {
     guard !isOver else { return }
     for connection in holders.values { connection.ease() }
-    whenEased()
   }
 }

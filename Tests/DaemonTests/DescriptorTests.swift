@@ -185,6 +185,42 @@ private func setOptions(
     .qcow2(Qcow2Options(file: .options(file), backing: backing)), nodeName: name)
 }
 
+@Test("114: a descriptor is for the message that it came with, however the stream is cut")
+func descriptorsOfCutMessages() throws {
+  let stage = try DaemonStage()
+  let (client, other) = (try PassingClient(stage), try PassingClient(stage))
+  // Dispatch makes a descriptor for the time of the first message that is cut, and keeps it.
+  try client.monitor.send(#"{"execute": "#)
+  let before = try other.descriptors()
+  #expect(try client.error(#""query-jobs"}"#) == nil)
+  func add(to set: Int) -> String {
+    #"{"execute": "add-fd", "arguments": {"fdset-id": \#(set)}}"#
+  }
+  try stage.withFile(stage.path("base"), O_RDONLY) { (base) throws in
+    try stage.withFile(stage.path("middle"), O_RDONLY) { (middle) throws in
+      for first in [add(to: 1), #"{"execute": "query-jobs"}"# + "\r\n"] {
+        try client.monitor.send(String(first.prefix(20)), passing: [base])
+        while try other.descriptors() == before {}
+        // The rest and the next message are there together.
+        #expect(kill(stage.daemon.pid, SIGSTOP) == 0)
+        try client.monitor.send(String(first.dropFirst(20)))
+        try client.monitor.send(add(to: 2), passing: [middle])
+        #expect(kill(stage.daemon.pid, SIGCONT) == 0)
+        for _ in 0..<2 { #expect(try client.monitor.nextAnswer()["return"] != nil) }
+        // Only another one of the same file can stand beside it.
+        #expect(try client.error(add(to: 2), passing: [middle]) == nil)
+        #expect(try client.error(add(to: 1), passing: [base]) == nil)
+        for set in 1...2 { try stage.client.execute(RemoveFD { $0.set = set }) }
+        #expect(try other.descriptors() == before)
+      }
+    }
+    // What came with the end of a line came with that line.
+    #expect(try client.error(#"{"execute": "query-jobs"}"# + "\r\n", passing: [base]) == nil)
+    #expect(try client.error(add(to: 1)) == "No file descriptor supplied via SCM_RIGHTS")
+  }
+  #expect(stage.daemon.stop() == 0)
+}
+
 @Test("A set is no name for an image's header: not there already, and not to be stored")
 func setsInHeaders() throws {
   let stage = try DaemonStage()

@@ -116,6 +116,22 @@ struct HostileClientTests {
     #expect(daemon.stop() == 0)
   }
 
+  @Test("106: clients that do not read hold up no query of one that does")
+  func deafCrowd() throws {
+    let daemon = try DaemonProcess.start(launcher: ["prlimit", "--nofile=4096"])
+    let good = try MonitorSocket.negotiated(daemon.socket)
+    // More than all together should be held, less than what nobody waits for.
+    let deaf = try (0..<70).map { _ in
+      let monitor = try MonitorSocket.negotiated(daemon.socket)
+      try monitor.send(String(repeating: #"{"execute": "query-qmp-schema"}"#, count: 40))
+      return monitor
+    }
+    for _ in 0..<200 { #expect(try good.answer(to: Self.query)["return"] == []) }
+    #expect(!daemon.output.contains("Client dropped"))
+    withExtendedLifetime(deaf) {}
+    #expect(daemon.stop() == 0)
+  }
+
   @Test(
     "106: a client that asks much at once and reads late gets every answer, out of band, too",
     arguments: ["execute", "exec-oob"])

@@ -32,7 +32,7 @@ struct QueryLineTests {
 
   @Test("after each answer what has come up meanwhile gets its turn")
   func otherWork() async throws {
-    let line = QueryLine { _ in true }
+    let line = QueryLine()
     let clients = (0..<4).map { ask(line, "q\($0)") }
     for (index, client) in clients.enumerated() {
       #expect(await client.value == .success(Array("q\(index)".utf8)))
@@ -42,7 +42,7 @@ struct QueryLineTests {
 
   @Test("who asks the same gets the same answer, unless its building had begun")
   func shared() async {
-    let line = QueryLine { _ in true }
+    let line = QueryLine()
     let clients = (0..<10).map { _ in ask(line, "q") }
     for client in clients { #expect(await client.value == .success(Array("q".utf8))) }
     #expect(log.entries.count { $0 == "q" } == 2)
@@ -50,43 +50,26 @@ struct QueryLineTests {
 
   @Test("the sockets take turns, however many wait at one of them")
   func fairness() async {
-    let line = QueryLine { _ in true }
+    let line = QueryLine()
     let readers = (0..<5).map { ask(line, "r\($0)", .queries) }
     let owner = ask(line, "owner")
     for client in readers + [owner] { _ = await client.value }
     #expect(log.entries.filter { $0 != "other" } == ["r0", "owner", "r1", "r2", "r3", "r4"])
   }
 
-  @Test("clients of a socket wait while its clients hold too much; others do not")
-  func held() async {
-    let gate = Gate()
-    let line = QueryLine { access in access == .full || gate.isOpen }
-    let reader = ask(line, "reader", .queries)
-    _ = await ask(line, "owner").value
-    #expect(log.entries.first == "owner" && !log.entries.contains("reader"))
-    gate.isOpen = true
-    line.goOn()
-    _ = await reader.value
-    #expect(log.entries.contains("reader"))
-  }
-
   @Test("a client that is gone leaves the line")
   func gone() async {
-    let gate = Gate()
-    let line = QueryLine { _ in gate.isOpen }
-    let dying = ask(line, "dying")
-    let other = ask(line, "q")
-    dying.cancel()
-    guard case .failure = await dying.value else { return #expect(Bool(false)) }
-    gate.isOpen = true
-    line.goOn()
-    _ = await other.value
-    #expect(!log.entries.contains("dying"))
+    let line = QueryLine()
+    let clients = ["first", "second", "dying", "last"].map { ask(line, $0) }
+    clients[2].cancel()
+    guard case .failure = await clients[2].value else { return #expect(Bool(false)) }
+    _ = await clients[3].value
+    #expect(log.entries.filter { $0 != "other" } == ["first", "second", "last"])
   }
 
   @Test("answers that never change are built once")
   func lasting() async {
-    let line = QueryLine { _ in true }
+    let line = QueryLine()
     for _ in 0..<3 { _ = await ask(line, QueryQMPSchema.name).value }
     #expect(log.entries.count { $0 == QueryQMPSchema.name } == 1)
   }
@@ -98,9 +81,5 @@ struct QueryLineTests {
     #expect(log.entries == ["0"])
     warning.flush()
     #expect(log.entries == ["0", "99 (and 98 like it before)"])
-  }
-
-  @ControlPlane private final class Gate {
-    var isOpen = false
   }
 }

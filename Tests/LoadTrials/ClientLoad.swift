@@ -48,8 +48,9 @@ package struct ClientLoad {
     let others = clients - askers
     let quiet = try (0..<others / 2).map { _ in try BareClient(daemon.socket) }
     let deaf = try (0..<others / 4).map { _ in try BareClient(daemon.socket) }
+    // More than the system's buffers hold, and together more than the daemon keeps.
     for client in deaf {
-      for _ in 0..<3 { try client.send(#"{"execute": "query-qmp-schema"}"#) }
+      for _ in 0..<20 { try client.send(#"{"execute": "query-qmp-schema"}"#) }
     }
     var slow = try (quiet.count + deaf.count..<others).map { _ in
       SlowSpeaker(try BareClient(daemon.socket))

@@ -2,8 +2,8 @@ import BlockRuntime
 import QMP
 import SocketIO
 
-/// What handlers know of one client: what it may ask for, and its descriptors: the one that came
-/// with its last bytes, and those that it has given names. They are closed with its session.
+/// What handlers know of one client: what it may ask for, and its descriptors: those that came
+/// with its bytes, and those that it has given names. They are closed with its session.
 ///
 /// Isolation: control plane.
 @ControlPlane
@@ -32,9 +32,6 @@ final class ClientDescriptors {
     }
     return descriptor
   }
-
-  /// Closes what came with messages that did not want it.
-  func dropUnasked() { _ = connection?.takeDescriptor() }
 
   /// Keeps what came with the command under `name`, in place of what had that name.
   func keep(as name: String) throws(QMPError) {

@@ -12,24 +12,25 @@ final class QMPServer {
   private let rules: ClientRules
   private let log: Logger
   private var listeners: [UnixListener] = []
-  private let lines: QueryLines
+  private let lines = QueryLines()
   /// What waits for the clients of each socket: those of the one that do not read do not hold up
   /// the other's.
-  private let budgets: [SessionAccess: OutboxBudget]
+  private let budgets: [SessionAccess: OutboxBudget] = [
+    .full: OutboxBudget(), .queries: OutboxBudget(),
+  ]
   /// The same for what those clients have sent.
   private let inputs: [SessionAccess: InputBudget] = [
     .full: InputBudget(), .queries: InputBudget(),
   ]
+  /// Of clients that may not come in, and of those for whom there is no place.
   private let strangers: RepeatedWarning
+  private let crowd: RepeatedWarning
   /// Of clients that are dropped, by the reason.
   private var drops: [String: RepeatedWarning] = [:]
   private var sessions: [ObjectIdentifier: QMPSession] = [:]
   /// How many of them may only query.
   private var readers = 0
   private var allGone: (@ControlPlane () -> Void)?
-  /// From which sockets clients are turned away because there are too many: told once, not for
-  /// each.
-  private var full: Set<SessionAccess> = []
   /// Called when the last client has gone.
   var whenEmpty: @ControlPlane () -> Void = {}
 
@@ -40,12 +41,8 @@ final class QMPServer {
     self.dispatcher = dispatcher
     self.events = events
     self.log = log
-    let budgets: [SessionAccess: OutboxBudget] = [.full: OutboxBudget(), .queries: OutboxBudget()]
-    self.budgets = budgets
-    let lines = QueryLines { access in budgets[access]?.isOver != true }
-    self.lines = lines
     strangers = RepeatedWarning { log.warning("\($0)") }
-    for budget in budgets.values { budget.whenEased = { lines.goOn() } }
+    crowd = RepeatedWarning { log.warning("\($0)") }
   }
 
   /// Whether no client is connected.
@@ -62,6 +59,7 @@ final class QMPServer {
     listeners.forEach { $0.close() }
     listeners = []
     strangers.flush()
+    crowd.flush()
   }
 
   /// Tells that a client is dropped. There are few reasons, and each is told once a second.
@@ -118,12 +116,9 @@ final class QMPServer {
       return false
     }
     guard hasRoom(access) || makeRoom(access) else {
-      if full.insert(access).inserted {
-        log.warning("Clients turned away: there are \(sessions.count)")
-      }
+      crowd.note("Client turned away: there are \(sessions.count)")
       return false
     }
-    full.remove(access)
     return true
   }
 

@@ -48,6 +48,8 @@ final class QMPSession {
     let message: Message
     /// How many the client sent for it.
     let bytes: Int
+    /// Where it ends in the client's stream.
+    let end: Int
   }
 
   private var framer = MessageFramer()
@@ -68,8 +70,8 @@ final class QMPSession {
   private var hasEnded = false
   /// Bad messages since the last good one.
   private var badMessages = 0
-  /// Whether a message has ended since the last bytes came: what was passed with them was for it.
-  private var hasEndedMessage = false
+  /// Where the message ends that was worked on last in its turn.
+  private var endOfDone = 0
   /// Runs while a message has begun and not ended.
   private var deadline: ControlTimer?
 
@@ -134,7 +136,6 @@ final class QMPSession {
 
   private func received(_ bytes: [UInt8]) {
     framer.receive(bytes)
-    hasEndedMessage = false
     advance()
   }
 
@@ -149,7 +150,11 @@ final class QMPSession {
   private func advance() {
     var isDrained = takeMessages()
     while !isBusy, !waiting.isEmpty, !connection.isCongested {
-      switch waiting.removeFirst().message {
+      let next = waiting.removeFirst()
+      // What came with the messages before, and was not asked for.
+      connection.dropDescriptors(ofFirst: endOfDone)
+      endOfDone = next.end
+      switch next.message {
       case .bad(let answer): refuse(answer)
       case .request(let request):
         badMessages = 0
@@ -158,11 +163,9 @@ final class QMPSession {
       isDrained = takeMessages()
     }
     let isIdle = !isBusy && waiting.isEmpty
-    // A descriptor may come before its message, or with the first bytes of it.
-    if isDrained, isIdle, hasEndedMessage, !framer.isInsideMessage { descriptors.dropUnasked() }
-    // One that is there is not replaced by the next before its command has had it.
-    let takesMore = takesMessages && (isIdle || !connection.hasDescriptor)
-    if takesMore { connection.resumeReading() } else { connection.pauseReading() }
+    // One that came behind the last message may be for the next.
+    if isDrained && isIdle { connection.dropDescriptors(ofFirst: framer.endOfLast) }
+    if takesMessages { connection.resumeReading() } else { connection.pauseReading() }
     if isDrained && hasEnded && !isBusy && waiting.isEmpty && outOfBand == 0 {
       connection.finish()
     }
@@ -176,13 +179,14 @@ final class QMPSession {
     while takesMessages {
       guard let frame = framer.next() else { return true }
       // The next message has a time of its own.
-      (deadline, hasEndedMessage) = (nil, true)
+      deadline = nil
       let message = QMPSession.message(
         in: frame, bytes: framer.messageBytes, outOfBand: allowsOutOfBand)
       if case .request(let request) = message, request.isOutOfBand {
         runOutOfBand(request)
       } else {
-        waiting.append(Waiting(message: message, bytes: framer.messageBytes))
+        waiting.append(
+          Waiting(message: message, bytes: framer.messageBytes, end: framer.endOfLast))
       }
     }
     return false

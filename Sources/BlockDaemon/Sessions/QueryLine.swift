@@ -44,11 +44,6 @@ final class QueryLine {
   private var lastNumber = 0
   /// Answers that never change for the clients of a socket.
   private var lasting: [SessionAccess: [Query: Answer]] = [:]
-  private let mayBegin: @ControlPlane (SessionAccess) -> Bool
-
-  /// A line in which the clients of a socket wait on while `mayBegin` says no; after that somebody
-  /// calls `goOn`.
-  init(mayBegin: @escaping @ControlPlane (SessionAccess) -> Bool) { self.mayBegin = mayBegin }
 
   /// The answer to `query`, built by `build` when its turn has come, unless another client asks the
   /// same. Where the task is cancelled before its turn the answer is an error.
@@ -72,11 +67,10 @@ final class QueryLine {
     return answer
   }
 
-  /// Begins the next turn, if one may begin.
-  func goOn() {
-    guard current == nil else { return }
+  /// Begins the next turn.
+  private func goOn() {
     let other: SessionAccess = lastServed == .full ? .queries : .full
-    for access in [other, lastServed] where lines[access] != nil && mayBegin(access) {
+    for access in [other, lastServed] {
       guard let turn = lines[access]?.turns.removeFirst() else { continue }
       lines[access]?.byQuery[turn.query] = nil
       if lines[access]?.turns.isEmpty == true { lines[access] = nil }
@@ -97,7 +91,7 @@ final class QueryLine {
 
   /// Returns nil when the caller is to build the answer.
   private func wait(_ query: Query, _ access: SessionAccess) async -> Answer? {
-    if current == nil, mayBegin(access) {
+    if current == nil {
       begin(Turn(query), access)
       return nil
     }
@@ -138,24 +132,12 @@ final class QueryLine {
 /// Isolation: control plane.
 @ControlPlane
 final class QueryLines {
-  private let asksDisks: QueryLine
-  private let asksNobody: QueryLine
-
-  /// Lines on which `mayBegin` is asked as in `QueryLine`.
-  init(mayBegin: @escaping @ControlPlane (SessionAccess) -> Bool) {
-    asksDisks = QueryLine(mayBegin: mayBegin)
-    asksNobody = QueryLine(mayBegin: mayBegin)
-  }
+  private let asksDisks = QueryLine()
+  private let asksNobody = QueryLine()
 
   /// Where `command` waits; nil for what is no query, and for the one whose answer is always short.
   func line(for command: String) -> QueryLine? {
     if command == QueryNamedBlockNodes.name { return asksDisks }
     return SessionAccess.isQuery(command) && command != QueryVersion.name ? asksNobody : nil
-  }
-
-  /// Begins what may begin.
-  func goOn() {
-    asksDisks.goOn()
-    asksNobody.goOn()
   }
 }

@@ -23,6 +23,10 @@ package struct MessageFramer: Sendable {
   /// How many bytes the message had that `next` gave last.
   package private(set) var messageBytes = 0
 
+  /// How many bytes of the stream the messages so far had, bad ones and line ends behind them
+  /// included.
+  package private(set) var endOfLast = 0
+
   /// How many bytes are kept of what was received.
   package var heldBytes: Int { input.count - start }
 
@@ -32,6 +36,8 @@ package struct MessageFramer: Sendable {
   private var input: [UInt8] = []
   private var start = 0
   private var position = 0
+  /// Bytes of the stream that stood before `input`.
+  private var forgotten = 0
   private var isSkipping = false
 
   /// A framer at the beginning of a stream. It holds at most one message of `limits` and the bytes
@@ -46,6 +52,7 @@ package struct MessageFramer: Sendable {
   package mutating func receive(_ bytes: some Sequence<UInt8>) {
     if start > 0 {
       input.removeFirst(start)
+      forgotten += start
       position -= start
       start = 0
     }
@@ -60,6 +67,7 @@ package struct MessageFramer: Sendable {
         position += 1
         start = position
         isSkipping = !MessageFramer.ends(byte)
+        endOfLast = forgotten + start
         continue
       }
       switch scanner.scan(byte) {
@@ -70,6 +78,7 @@ package struct MessageFramer: Sendable {
         if !before { position += 1 }
         let text = input[start..<position]
         messageBytes = text.count
+        while position < input.count, MessageFramer.endsLine(input[position]) { position += 1 }
         beginMessage()
         return fault.map { .error(QMPError($0.description)) } ?? frame(text)
       case .failed(let error):
@@ -80,16 +89,24 @@ package struct MessageFramer: Sendable {
       }
     }
     // The memory of what is done with goes with it: most clients say nothing for a long time.
-    if start == input.count { (input, start, position) = ([], 0, 0) }
+    if start == input.count {
+      forgotten += start
+      (input, start, position) = ([], 0, 0)
+    }
     return nil
   }
 
   /// Whether a new message may begin behind `byte`, whatever stands before it.
   private static func ends(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\n") || byte == 0xFF }
 
+  private static func endsLine(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: "\r") || byte == UInt8(ascii: "\n")
+  }
+
   private mutating func beginMessage() {
     scanner = JSONScanner(limits: limits)
     start = position
+    endOfLast = forgotten + start
   }
 
   private func frame(_ text: ArraySlice<UInt8>) -> Frame {
