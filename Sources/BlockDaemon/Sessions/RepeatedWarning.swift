@@ -31,7 +31,8 @@ final class RepeatedWarning {
 
   /// Tells what was not told yet.
   func flush() {
-    if untold > 0 { tell("\(latest) (and \(untold - 1) like it before)") }
+    if untold == 1 { tell(latest) }
+    if untold > 1 { tell("\(latest) (and \(untold - 1) like it before)") }
     untold = 0
   }
 
