@@ -1,3 +1,4 @@
+package import BlockCore
 import BlockIO
 package import ImageFormats
 
@@ -50,6 +51,18 @@ extension BlockNode {
       found == file.identity
     else { return path }
     return plain.bytes
+  }
+
+  /// Throws `notFound` where `name`, which a header is to say for this node, leads to another file
+  /// by now than the one that is open: it was renamed, or replaced. Lane.
+  package func requireFile(at name: [UInt8], _ gate: OpenGate) throws(BlockError) {
+    guard let file = bottomFile else { return }
+    let name = try FileName(bytes: name)
+    if (try? gate.identity(of: name)) == file.identity { return }
+    throw BlockError(
+      .notFound,
+      "The file of node '\(self.name)' was renamed or replaced: '\(name.string)' is not what was "
+        + "opened, so no header names it; put it back, or give 'backing-file'", file: name.string)
   }
 
   /// Whether the file's name is text, so that a client can say it.

@@ -10,6 +10,7 @@ extension JobStage {
   /// and zeros in them.
   func randomChain(_ generator: inout SeededGenerator) throws -> [BlockNode] {
     let clusters = [512, 4096, 65_536, 1 << 20]
+    let settings = NodeOptions.DetectZeroes.allCases
     var nodes: [BlockNode] = []
     for layer in 0..<Int.random(in: 2...4, using: &generator) {
       let size = Int.random(in: 1...2000, using: &generator) * 512
@@ -19,7 +20,8 @@ extension JobStage {
       } else {
         node = try qcow2(
           "n\(layer)", size: size, version: Int.random(in: 2...3, using: &generator),
-          clusterSize: clusters.randomElement(using: &generator) ?? 512, over: nodes.last)
+          clusterSize: clusters.randomElement(using: &generator) ?? 512, over: nodes.last,
+          detectZeroes: settings.randomElement(using: &generator) ?? .off)
       }
       nodes.append(node)
       for _ in 0..<Int.random(in: 0...12, using: &generator) {

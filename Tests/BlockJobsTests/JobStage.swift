@@ -101,11 +101,13 @@ final class JobStage {
 
   /// Puts an open image into the graph.
   func add(
-    _ name: String, _ image: any ImageDriver, over backing: BlockNode? = nil
+    _ name: String, _ image: any ImageDriver, over backing: BlockNode? = nil,
+    detectZeroes: NodeOptions.DetectZeroes = .off
   ) -> BlockNode {
     let node = BlockNode(
       name: name, driverName: image.format, image: image, fileName: "/\(name)",
-      device: DeviceKey(1), options: NodeOptions(discard: .unmap))
+      device: DeviceKey(1),
+      options: NodeOptions(discard: .unmap, detectZeroes: detectZeroes))
     graph.insert(
       GraphEntry(
         node: node, backing: backing, backingName: image.backingLink?.name,
@@ -118,7 +120,8 @@ final class JobStage {
   func qcow2(
     _ name: String, size: Int, version: Int = 3, clusterSize: Int = 65_536,
     over backing: BlockNode? = nil, on storage: (any Storage)? = nil, readOnly: Bool = false,
-    cacheBytes: Int = Limits.metadataCacheBytes
+    cacheBytes: Int = Limits.metadataCacheBytes,
+    detectZeroes: NodeOptions.DetectZeroes = .off
   ) throws -> BlockNode {
     let storage = storage ?? MemoryStorage(name: name)
     var options = Qcow2CreateOptions(size: size)
@@ -128,7 +131,7 @@ final class JobStage {
     try Qcow2Create.create(options, on: storage)
     let image = try Qcow2Image.open(
       on: storage, readOnly: readOnly, budget: CacheBudget(bytes: cacheBytes))
-    return add(name, image, over: backing)
+    return add(name, image, over: backing, detectZeroes: detectZeroes)
   }
 
   /// A raw image of zeros.

@@ -73,11 +73,14 @@ struct StreamJobTests {
     #expect(try stage.view(top) == before)
   }
 
-  @Test("zeros of a layer between hide the base afterwards, too", arguments: [2, 3])
-  func zeros(version: Int) async throws {
+  @Test(
+    "zeros of a layer between hide the base afterwards, too", arguments: [2, 3],
+    NodeOptions.DetectZeroes.allCases)
+  func zeros(version: Int, detectZeroes: NodeOptions.DetectZeroes) async throws {
     let base = try stage.qcow2("base", size: 1 << 20)
     let middle = try stage.qcow2("middle", size: 500_224, over: base)
-    let top = try stage.qcow2("top", size: 1 << 20, version: version, over: middle)
+    let top = try stage.qcow2(
+      "top", size: 1 << 20, version: version, over: middle, detectZeroes: detectZeroes)
     try stage.write(bytes(1 << 20, 1), to: base, at: 0)
     try stage.graph.chain(from: middle).writeZeroes(
       ByteRange(at: 100_000, length: 200_000), deallocate: true)

@@ -1,3 +1,4 @@
+import Foundation
 import JSONValue
 import QMP
 import QMPClient
@@ -57,5 +58,40 @@ func refusedBackingFile() throws {
   try stage.slowCommit("j")
   #expect(try refusal("overlay", "overlay").contains("busy"))
   try stage.client.execute(JobCancel { $0.id = "j" })
+  try stage.stop()
+}
+
+@Test(
+  "A base whose file was renamed or replaced meanwhile is named by no header",
+  arguments: ["block-commit", "block-stream"], [false, true])
+func movedBase(command: String, isReplaced: Bool) throws {
+  let stage = try DaemonStage()
+  try stage.openChain()
+  let before = try link(stage, "overlay")
+  if command == "block-commit" {
+    try stage.commit("j") {
+      ($0.topNode, $0.baseNode, $0.autoFinalize) = ("middle", "base", false)
+    }
+  } else {
+    try stage.client.execute(
+      BlockStream {
+        ($0.jobID, $0.device, $0.baseNode, $0.autoFinalize) = ("j", "overlay", "base", false)
+      })
+  }
+  _ = try stage.events(until: .pending, of: "j")
+  let (base, elsewhere) = (stage.path("base"), stage.path("base") + ".old")
+  try FileManager.default.moveItem(atPath: base, toPath: elsewhere)
+  if isReplaced { try FileManager.default.copyItem(atPath: elsewhere, toPath: base) }
+  try stage.client.execute(JobFinalize { $0.id = "j" })
+  let error = try #require(try stage.wait("j").error)
+  #expect(error.contains("The file of node 'base' was renamed or replaced: '\(base)'"))
+  #expect(try link(stage, "overlay") == before)
+  if isReplaced { try FileManager.default.removeItem(atPath: base) }
+  try FileManager.default.moveItem(atPath: elsewhere, toPath: base)
+  // The nodes stand as they did, and once the file is back the same works.
+  let outcome = try stage.client.commit("overlay") {
+    ($0.topNode, $0.baseNode) = ("middle", "base")
+  }
+  #expect(outcome.error == nil, "\(outcome)")
   try stage.stop()
 }

@@ -269,6 +269,12 @@ extension CommitJob {
   /// some do and the others still lead to the top; all read the same.
   private func switchOverlays(_ job: JobContext) async throws(BlockError) {
     try await job.enter(.switch)
+    if !isLinkGiven {
+      let (base, name, gate) = (base, link.bytes, graph.gate)
+      try await job.perform(.read) { () throws(BlockError) in
+        try base.requireFile(at: name, gate)
+      }
+    }
     // The layers between are closed when the last overlay has left them.
     claims.release(source.chain.nodes[..<source.base])
     for overlay in overlays {

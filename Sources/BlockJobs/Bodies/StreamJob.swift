@@ -119,6 +119,12 @@ package final class StreamJob: JobBody {
   package func finalize(_ job: JobContext) async throws(BlockError) {
     guard hasBacking else { return }
     try await job.enter(.switch)
+    if let base, let link, !isLinkGiven {
+      let gate = graph.gate
+      try await job.perform(.read) { () throws(BlockError) in
+        try base.requireFile(at: link.bytes, gate)
+      }
+    }
     // The layers between are closed when the node has left them.
     claims.release(source.chain.nodes[1..<source.base])
     try await graph.dropIntermediates(under: top, to: base, writing: link)

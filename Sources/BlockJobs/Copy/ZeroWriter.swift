@@ -29,7 +29,8 @@ struct ZeroWriter: Sendable {
 
   /// As long as the layers between are there, the top reads zero, so its format would see nothing
   /// to do. For whole clusters it is told of what will lie there; the rest of other clusters has to
-  /// come from what lies there now, so these get zero bytes.
+  /// come from what lies there now, so these get zero bytes, as a piece: bytes that the node itself
+  /// would find to be zero (`detect-zeroes`) would be left out again.
   private func zeroFront(of slice: ByteRange, for later: BackingChain) throws(BlockError) -> Int {
     let cluster = target.top.image.clusterSize
     let isEnd = slice.upper == target.virtualSize
@@ -42,7 +43,9 @@ struct ZeroWriter: Sendable {
     let next = (slice.lower + 1).roundedUp(to: cluster)
     let part = slice.prefix(next - slice.lower)
     let zeros = [UInt8](repeating: 0, count: part.length)
-    try zeros.withBytes { (bytes) throws(BlockError) in try target.write(bytes, at: part.lower) }
+    try zeros.withBytes { (bytes) throws(BlockError) in
+      try target.write([WritePiece(part, at: 0)], of: bytes)
+    }
     return part.length
   }
 }
