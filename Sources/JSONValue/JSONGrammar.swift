@@ -25,44 +25,44 @@ struct JSONGrammar: Sendable {
     case failed(JSONSyntaxError)
   }
 
-  private enum Container {
-    case array
-    /// The names are compared by their bytes: `String` would take two spellings of one letter
-    /// for the same key.
-    case object(names: Set<[UInt8]>)
-  }
-
   private enum Expected {
     case value, valueOrEnd, name, nameOrEnd, colon, separatorOrEnd
   }
 
-  /// The first token that stood in a wrong place.
+  /// The first thing that was wrong.
   private(set) var fault: JSONSyntaxError?
   /// Containers that are open.
   var depth: Int { open.count }
   /// Whether the next string would be a member's name that has to be compared.
   var expectsName: Bool { fault == nil && (expected == .name || expected == .nameOrEnd) }
 
-  private var open: [Container] = []
+  private var open = BracketStack()
+  /// The names of each open object; none are kept once there is a fault. They are compared by
+  /// their bytes: `String` would take two spellings of one letter for the same key.
+  private var names: [Set<[UInt8]>] = []
   private var expected = Expected.value
 
   /// Keeps `error` as the value's fault unless it has one.
   mutating func note(_ error: JSONSyntaxError) {
-    fault = fault ?? error
+    guard fault == nil else { return }
+    fault = error
+    names = []
   }
 
   /// Takes the next token.
   mutating func take(_ token: Token) -> Step {
     if fault == nil, mismatch(token) == nil { check(token) }
     switch token {
-    case .openObject: open.append(.object(names: []))
-    case .openArray: open.append(.array)
+    case .openObject:
+      open.push(.object)
+      if fault == nil { names.append([]) }
+    case .openArray: open.push(.array)
     case .closeObject, .closeArray:
       if let error = mismatch(token) { return .failed(fault ?? error) }
-      _ = open.popLast()
+      if open.pop() == .object { _ = names.popLast() }
     case .comma, .colon, .string, .scalar: break
     }
-    return open.isEmpty ? .ended : .more
+    return depth == 0 ? .ended : .more
   }
 
   /// Why a closing bracket does not fit the innermost open one; nil where it does.
@@ -96,10 +96,8 @@ struct JSONGrammar: Sendable {
 
   /// Adds a name to the innermost object; false when it is there already.
   private mutating func insert(_ name: [UInt8]) -> Bool {
-    guard case .object(var names) = open.popLast() else { return true }
-    let isNew = names.insert(name).inserted
-    open.append(.object(names: names))
-    return isNew
+    guard let innermost = names.indices.last else { return true }
+    return names[innermost].insert(name).inserted
   }
 
   private func complaint(about token: Token) -> JSONSyntaxError {

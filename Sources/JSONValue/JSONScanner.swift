@@ -6,6 +6,9 @@
 /// numbers that we can hold, and `JSONLimits`. It takes one byte at a time, so that it does not
 /// matter how a stream is cut; its time is linear in the text, its memory at most the text's size.
 ///
+/// What is wrong within brackets is noted, and behind it brackets and quotes still show where the
+/// value ends.
+///
 /// Isolation: value.
 package struct JSONScanner: Sendable {
   /// What a byte did to the value.
@@ -25,14 +28,19 @@ package struct JSONScanner: Sendable {
 
   /// Whether the value has begun, so that the bytes so far are more than whitespace.
   package var hasBegun: Bool { length > 0 }
+  /// Whether the last byte was one of a string's.
+  package var isInsideString: Bool { mode == .string }
+  /// Bytes of the value so far.
+  private(set) var length = 0
+  /// Where integers ended that 64 bits do not hold, in bytes from the value's first.
+  private(set) var wideIntegers: [Int] = []
+  let limits: JSONLimits
 
-  private let limits: JSONLimits
   private var mode = Mode.between
   private var grammar = JSONGrammar()
   private var string = StringLexer()
   private var number = NumberLexer()
   private var word: [UInt8] = []
-  private var length = 0
   private var tokens = 0
 
   /// A scanner before a value's first byte.
@@ -46,9 +54,15 @@ package struct JSONScanner: Sendable {
     case .number:
       switch number.scan(byte) {
       case .more: return count()
-      case .failed(let error): return .failed(grammar.fault ?? error)
-      case .endedBefore: return finishToken(.scalar, thenScan: byte)
+      case .endedBefore(let fault):
+        if let fault { grammar.note(fault) }
+        if number.isWide { wideIntegers.append(length) }
+      case .broken(let error):
+        // Outside of brackets nothing tells where the number was to end.
+        guard grammar.depth > 0 else { return .failed(error) }
+        grammar.note(error)
       }
+      return finishToken(.scalar, thenScan: byte)
     case .word:
       if Self.isWordByte(byte) {
         if word.count <= Self.wordBytes { word.append(byte) }
@@ -132,9 +146,9 @@ package struct JSONScanner: Sendable {
 
   private mutating func judge(_ token: JSONGrammar.Token) -> JSONGrammar.Step {
     tokens += 1
-    guard tokens <= limits.tokens else { return .failed(grammar.fault ?? .tooManyTokens) }
+    if tokens > limits.tokens { grammar.note(.tooManyTokens) }
     let step = grammar.take(token)
-    guard grammar.depth <= limits.depth else { return .failed(grammar.fault ?? .tooDeep) }
+    if grammar.depth > limits.depth { grammar.note(.tooDeep) }
     return step
   }
 

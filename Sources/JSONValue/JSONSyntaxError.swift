@@ -27,7 +27,7 @@ package enum JSONSyntaxError: Error, Hashable, Sendable {
   case invalidUTF8
   /// A control character stands in a string without an escape.
   case controlCharacter(UInt8)
-  /// An integer outside -2^63 … 2^64 - 1, or a number too large for a double.
+  /// A number too large for a double.
   case numberOutOfRange(String)
   /// More containers open than `JSONLimits.depth`.
   case tooDeep

@@ -28,7 +28,8 @@ extension JSONValue {
       case .more: throw .endOfInput
       }
     }
-    return try known(good: text[..<(end ?? text.count)], depth: limits.depth)
+    let last = end ?? text.count
+    return try known(good: text[(last - scanner.length)..<last], to: scanner)
   }
 
   /// The one value that `text` holds.
@@ -38,22 +39,42 @@ extension JSONValue {
     try parse(Array(text.utf8), limits: limits)
   }
 
-  /// The value of a text that a `JSONScanner` has just found good, by json-c.
+  /// The value of a text that `scanner` has just found good, from its first byte to its last, by
+  /// json-c.
   package static func known(
-    good text: ArraySlice<UInt8>, depth: Int
+    good text: ArraySlice<UInt8>, to scanner: JSONScanner
   ) throws(JSONSyntaxError) -> JSONValue {
+    let text = pointed(text, at: scanner.wideIntegers)
+    let depth = Int32(scanner.limits.depth)
     let value = unsafe text.withUnsafeBytes { bytes -> JSONValue? in
       // The bytes outlive the call, and json-c reads no further than the count.
       guard let start = bytes.baseAddress else { return nil }
       let characters = unsafe start.assumingMemoryBound(to: CChar.self)
       var tree: OpaquePointer?
-      guard unsafe cjson_parse(characters, bytes.count, Int32(depth), &tree) else { return nil }
+      guard unsafe cjson_parse(characters, bytes.count, depth, &tree) else { return nil }
       // The copy shares nothing with the tree, which is freed here and only here.
       defer { unsafe cjson_release(tree) }
       return unsafe JSONValue(copying: tree)
     }
     guard let value else { throw .refused }
     return value
+  }
+
+  /// `text` with a fraction of zero at the end of each of these integers: json-c makes a double of
+  /// what has one, and refuses integers that 64 bits do not hold.
+  private static func pointed(_ text: ArraySlice<UInt8>, at ends: [Int]) -> ArraySlice<UInt8> {
+    guard !ends.isEmpty else { return text }
+    var copy: [UInt8] = []
+    copy.reserveCapacity(text.count + 2 * ends.count)
+    var rest = text
+    for end in ends {
+      let place = text.startIndex + end
+      copy += rest[..<place]
+      copy += ".0".utf8
+      rest = rest[place...]
+    }
+    copy += rest
+    return copy[...]
   }
 
   private static let whitespace = [

@@ -6,10 +6,11 @@ struct NumberLexer: Sendable {
   enum Step {
     /// It belongs to the number, which may go on.
     case more
-    /// It does not belong to the number, which was complete before it.
-    case endedBefore
-    /// It breaks the number, or the number is one that we do not take.
-    case failed(JSONSyntaxError)
+    /// It does not belong to the number, which was complete before it; `fault` tells whether it is
+    /// one that we take.
+    case endedBefore(fault: JSONSyntaxError?)
+    /// It breaks the number.
+    case broken(JSONSyntaxError)
   }
 
   /// Where in RFC 8259's `number` the text stands.
@@ -25,6 +26,10 @@ struct NumberLexer: Sendable {
     }
   }
 
+  /// Whether the number that has ended is an integer that 64 bits do not hold. Its value is a
+  /// double, as in QEMU.
+  private(set) var isWide = false
+
   private var state = State.start
   private var text: [UInt8] = []
   private var isInteger = true
@@ -39,6 +44,7 @@ struct NumberLexer: Sendable {
     state = .start
     text.removeAll(keepingCapacity: true)
     isInteger = true
+    isWide = false
   }
 
   /// Takes the next byte.
@@ -52,10 +58,9 @@ struct NumberLexer: Sendable {
     // A digit after a leading zero would otherwise read as a second number.
     let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
     guard state.isComplete, !isDigit else {
-      return .failed(.stray(JSONSyntaxError.quote(text + [byte])))
+      return .broken(.stray(JSONSyntaxError.quote(text + [byte])))
     }
-    if let error = rangeError() { return .failed(error) }
-    return .endedBefore
+    return .endedBefore(fault: settle())
   }
 
   /// The state after `byte`, or nil where the grammar does not let it follow.
@@ -84,13 +89,12 @@ struct NumberLexer: Sendable {
     }
   }
 
-  /// Why the finished number does not fit what we keep numbers in, or nil.
-  private func rangeError() -> JSONSyntaxError? {
+  /// Finds what the finished number is kept in, or gives the reason why nothing holds it.
+  private mutating func settle() -> JSONSyntaxError? {
     let digits = String(decoding: text, as: UTF8.self)
-    let fits =
-      isInteger
-      ? Int64(digits) != nil || UInt64(digits) != nil
-      : Double(digits)?.isFinite ?? false
-    return fits ? nil : .numberOutOfRange(JSONSyntaxError.quote(text))
+    if isInteger, Int64(digits) != nil || UInt64(digits) != nil { return nil }
+    isWide = isInteger
+    let isFinite = Double(digits)?.isFinite ?? false
+    return isFinite ? nil : .numberOutOfRange(JSONSyntaxError.quote(text))
   }
 }

@@ -8,7 +8,7 @@ struct StringLexer: Sendable {
     case more
     /// The byte was the closing quote; `fault` tells whether the string is good.
     case closed
-    /// The byte cannot stand in a text at all.
+    /// The byte ends the line, or all that stands before it, so that the closing quote is missing.
     case failed(JSONSyntaxError)
   }
 
@@ -23,7 +23,8 @@ struct StringLexer: Sendable {
 
   /// The string's bytes so far, with escapes resolved; empty unless `reset(keeping: true)`.
   private(set) var decoded: [UInt8] = []
-  /// The first escape that means nothing. The string's end stays findable behind it.
+  /// The first byte that cannot stand in a string, or escape that means nothing. The string's end
+  /// stays findable behind it.
   private(set) var fault: JSONSyntaxError?
 
   private var keeps = false
@@ -46,8 +47,12 @@ struct StringLexer: Sendable {
 
   /// Takes the next byte.
   mutating func scan(_ byte: UInt8) -> Step {
-    guard byte >= 0x20 else { return .failed(.controlCharacter(byte)) }
-    guard utf8.accept(byte) else { return .failed(.invalidUTF8) }
+    if byte < 0x20 { note(.controlCharacter(byte)) }
+    if !utf8.accept(byte) {
+      note(.invalidUTF8)
+      utf8 = UTF8Validator()
+    }
+    if let fault, byte == UInt8(ascii: "\n") || byte == 0xFF { return .failed(fault) }
     switch state {
     case .text: return scanText(byte)
     case .escape: scanEscape(byte)

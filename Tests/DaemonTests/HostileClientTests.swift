@@ -43,6 +43,21 @@ struct HostileClientTests {
     #expect(daemon.stop() == 0)
   }
 
+  @Test("89 to 100: where the brackets of a bad message close, the next may follow at once")
+  func closed() throws {
+    let daemon = try DaemonProcess.start()
+    let monitor = try MonitorSocket.negotiated(daemon.socket)
+    for value in HostileMessage.faultyValues {
+      try monitor.send(#"{"execute": "query-jobs", "id": "#)
+      try monitor.send(value.bytes)
+      try monitor.send("}" + Self.query)
+      let sentence = try #require(try monitor.nextAnswer().errorSentence)
+      #expect(sentence.contains(value.words), "\(value.number): \(sentence)")
+      #expect(try monitor.nextAnswer() == ["return": [], "id": "good"], "\(value.number)")
+    }
+    #expect(daemon.stop() == 0)
+  }
+
   @Test("103: before it has negotiated, a client can do nothing")
   func early() throws {
     let daemon = try DaemonProcess.start()

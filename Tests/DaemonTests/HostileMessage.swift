@@ -24,6 +24,11 @@ struct HostileMessage: CustomStringConvertible, Sendable {
     self.words = words
   }
 
+  /// A command with this id.
+  private static func query(_ id: String) -> String {
+    #"{"execute": "query-jobs", "id": \#(id)}"# + "\n"
+  }
+
   /// A command with these arguments.
   private static func command(_ name: String, _ arguments: String) -> String {
     #"{"execute": "\#(name)", "arguments": {\#(arguments)}}"#
@@ -99,8 +104,10 @@ struct HostileMessage: CustomStringConvertible, Sendable {
       HostileMessage(94, "1e400", #"{"execute": "query-jobs", "id": 1e400}"#, says: "1e400"),
       HostileMessage(94, "-1e400", #"{"execute": "query-jobs", "id": [-1e400]}"#, says: "-1e400"),
     ]
-    + ["9223372036854775808", "18446744073709551615", "-1", "-9223372036854775808", "1.5", "\"1\""]
-    .flatMap { number in
+    + [
+      "9223372036854775808", "18446744073709551615", "18446744073709551616", "-1",
+      "-9223372036854775808", "-9223372036854775809", "1.5", "\"1\"",
+    ].flatMap { number in
       [
         HostileMessage(
           95, "the speed \(number)",
@@ -111,20 +118,51 @@ struct HostileMessage: CustomStringConvertible, Sendable {
           says: "'size'"),
       ]
     }
-    + ["18446744073709551616", "-9223372036854775809"].map { number in
-      HostileMessage(
-        95, "the speed \(number)",
-        command("block-commit", #""device": "x", "speed": \#(number)"#), says: number)
+
+  /// A value that is the one fault of a message whose end is clear.
+  struct FaultyValue {
+    let number: Int
+    let bytes: [UInt8]
+    /// Words of the error that its message gets.
+    let words: String
+
+    init(_ number: Int, _ text: String, says words: String) {
+      self.init(number, Array(text.utf8), says: words)
     }
 
+    init(_ number: Int, _ bytes: [UInt8], says words: String) {
+      (self.number, self.bytes, self.words) = (number, bytes, words)
+    }
+  }
+
+  static let faultyValues = [
+    FaultyValue(89, [0x22, 0xC3, 0x28, 0x22], says: "invalid UTF-8"),
+    FaultyValue(89, [0x22, 0xFF, 0x61, 0x22], says: "invalid UTF-8"),
+    FaultyValue(90, [0x22, 0xC0, 0xAF, 0x22], says: "invalid UTF-8"),
+    FaultyValue(91, #""\ud800""#, says: #"\ud800"#),
+    FaultyValue(91, #""\udc00x""#, says: #"\udc00"#),
+    FaultyValue(92, #""\u0000""#, says: #"\u0000"#),
+    FaultyValue(93, "\"a\u{0}b\"", says: "control character 0"),
+    FaultyValue(93, "\"a\u{1}b\"", says: "control character 1"),
+    FaultyValue(93, "\"a\nb\"", says: "control character 10"),
+    FaultyValue(94, "1e400", says: "1e400"),
+    FaultyValue(94, "[-1e400]", says: "-1e400"),
+    FaultyValue(94, "01", says: "stray '01'"),
+    FaultyValue(94, "[1.]", says: "stray '1.]'"),
+    FaultyValue(94, "[nan]", says: "invalid keyword 'nan'"),
+    FaultyValue(96, nested(32), says: "depth limit"),
+    FaultyValue(97, nested(100_000), says: "depth limit"),
+    FaultyValue(
+      100, "[" + String(repeating: "1,", count: 20_000) + "1]", says: "token count limit"),
+  ]
+
   private static func nested(_ depth: Int) -> String {
-    #"{"execute": "query-jobs", "id": "# + String(repeating: "[", count: depth)
-      + String(repeating: "]", count: depth) + "}\n"
+    String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
   }
 
   private static let sizes = [
-    HostileMessage(96, "33 containers", nested(32), says: "depth limit"),
-    HostileMessage(97, "100,000 containers", nested(100_000), says: "depth limit"),
+    HostileMessage(96, "33 containers", query(nested(32)), says: "depth limit"),
+    HostileMessage(97, "100,000 containers", query(nested(100_000)), says: "depth limit"),
     HostileMessage(
       98, "1 MiB and a byte",
       #"{"execute": "query-jobs", "id": ""# + String(repeating: "x", count: 1 << 20) + "\"}\n",

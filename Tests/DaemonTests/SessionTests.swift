@@ -94,6 +94,37 @@ func garbage(_ text: String) throws {
   #expect(answers.allSatisfy { $0.errorClass == "GenericError" })
 }
 
+@Test("An integer that 64 bits do not hold is a number like 1.5, and QEMU takes it for one, too")
+func wideIntegers() throws {
+  let daemon = try DaemonProcess.start()
+  let oracle = try QemuDaemon()
+  let monitor = try MonitorSocket.negotiated(daemon.socket)
+  let options = #""driver": "file", "filename": "/nope", "size": "#
+  for number in [
+    "9223372036854775808", "18446744073709551615", "18446744073709551616", "-9223372036854775809",
+    "1" + String(repeating: "0", count: 300),
+  ] {
+    let calls = [
+      #"{"execute": "query-jobs", "id": [\#(number)]}"#,
+      #"{"execute": "block-job-set-speed", "arguments": {"device": "j", "speed": \#(number)}, "#
+        + #""id": 1}"#,
+      #"{"execute": "block_resize", "arguments": {"node-name": "n", "size": \#(number)}, "id": 2}"#,
+    ]
+    for call in calls {
+      let (ours, theirs) = (try monitor.answer(to: call), try oracle.monitor.answer(to: call))
+      #expect(ours["id"] != nil && ours["id"] == theirs["id"], "\(call)")
+      #expect(ours["return"] == theirs["return"] && ours["error"] == theirs["error"], "\(call)")
+    }
+  }
+  // QEMU's sizes are unsigned, so that only what 64 bits do not hold is none.
+  for number in ["18446744073709551616", "-9223372036854775809"] {
+    let arguments = #""job-id": "j", "options": {\#(options)\#(number)}"#
+    let call = #"{"execute": "blockdev-create", "arguments": {\#(arguments)}, "id": 3}"#
+    let (ours, theirs) = (try monitor.answer(to: call), try oracle.monitor.answer(to: call))
+    #expect(ours["id"] == 3 && ours["error"] == theirs["error"], "\(call)")
+  }
+}
+
 @Test("An envelope that is no request is refused in QEMU's words, and QEMU says the same")
 func envelopes() throws {
   let cases = [

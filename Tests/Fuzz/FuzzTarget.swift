@@ -112,6 +112,7 @@ enum FuzzTarget: String, CaseIterable {
       + #""file": {"driver": "file", "filename": "/x"}, "backing": null}}"#,
     #"[[], {}, [{"\ud83d\ude00\n": true, "b": false}], 18446744073709551615]"#,
     "-9223372036854775808",
+    #"{"a": [18446744073709551616, "\ud800"], "b": -9223372036854775809, "c": 01, "d": [1e400]}"#,
     #"{"execute": "job-wait", "arguments": {"id": "é😀", "until": "ready"}}"#,
   ]
 

@@ -52,8 +52,9 @@ let refusedTexts: [RefusedText] = [
   .init("1_000", .trailingText),
   .init("1e400", .numberOutOfRange("1e400")),
   .init("-1e400", .numberOutOfRange("-1e400")),
-  .init("18446744073709551616", .numberOutOfRange("18446744073709551616")),
-  .init("-9223372036854775809", .numberOutOfRange("-9223372036854775809")),
+  .init(
+    "-1" + String(repeating: "0", count: 309),
+    .numberOutOfRange("-1" + String(repeating: "0", count: 30) + "...")),
   .init("NaN", .stray("N")),
   .init("Infinity", .stray("I")),
   .init("-Infinity", .stray("-I")),

@@ -46,14 +46,42 @@ private let streams: [(text: String, frames: [MessageFramer.Frame])] = [
   ("garbage\n{}", [error("JSON parse error, invalid keyword 'garbage'"), .message([:])]),
   ("]{}", [error("JSON parse error, expecting value"), .message([:])]),
 
+  // So it is where one value is wrong: brackets and quotes are all that is looked at behind it.
+  ("{\"a\": -01}{}", [error("JSON parse error, stray '-01'"), .message([:])]),
+  ("[1.]{}", [error("JSON parse error, stray '1.]'"), .message([:])]),
+  ("[00, --1, 1e+, {\"]\": -}] {}", [error("JSON parse error, stray '00'"), .message([:])]),
+  ("{\"a\": [1e400]}{}", [error("JSON parse error, number 1e400 is out of range"), .message([:])]),
+  (
+    "{\"a\": \"\u{1}}\", \"\0\": \"\t\\\"\"}{}",
+    [error("JSON parse error, control character 1 in string"), .message([:])]
+  ),
+  (
+    "{\"a\": \"\\ud800\", \"b\": [garbage7, 01, \"\\q\"]}{}",
+    [error("JSON parse error, \\ud800 is not a valid Unicode character"), .message([:])]
+  ),
+
   // Where it is not, the rest of the line is lost, and gives no second error.
   ("GARBAGE {} x\n{}", [error("JSON parse error, stray 'G'"), .message([:])]),
-  ("{\"a\": -01}{}\n{}", [error("JSON parse error, stray '-01'"), .message([:])]),
+  ("01 {} x\n{}", [error("JSON parse error, stray '01'"), .message([:])]),
   ("{'a': 1}\n{}", [error("JSON parse error, stray '''"), .message([:])]),
   ("[1}]}\n{}", [error("JSON parse error, expected separator in list"), .message([:])]),
+  ("{\"a\": [01}]}\n{}", [error("JSON parse error, stray '01'"), .message([:])]),
+
+  // A line that ends inside a string lacks a quote, or the string goes on in the next line.
   (
     "{\"a\": \"x\n{}",
     [error("JSON parse error, control character 10 in string"), .message([:])]
+  ),
+  (
+    "{\"a\": \"x\n y\"}{\"b\": 1}",
+    [error("JSON parse error, control character 10 in string"), .message(["b": 1])]
+  ),
+  (
+    "{\"a\": \"\\qx\r\n 1\"}\n]{}",
+    [
+      error("JSON parse error, invalid escape sequence in string"),
+      error("JSON parse error, expecting value"), .message([:]),
+    ]
   ),
   ("\0\0\0\n{}", [error("JSON parse error, stray '\\x00'"), .message([:])]),
   ("\u{FEFF}{}\n{}", [error("JSON parse error, stray '\\xef'"), .message([:])]),
@@ -80,9 +108,31 @@ func flushByte() {
   #expect(frames(Array("{\"a\": [".utf8) + [0xFF] + Array("{}".utf8)) == flushed)
   let inString = frames(Array("{\"a".utf8) + [0xFF] + Array("{}".utf8))
   #expect(inString == [error("JSON parse error, invalid UTF-8 sequence in string"), .message([:])])
+  // It may also have been meant as part of the string.
+  let meant = Array("{\"a\": \"b".utf8) + [0xFF] + Array("c\"}{}".utf8)
+  #expect(frames(meant) == inString && frames(meant.map { [$0] }) == inString)
   // The rest of a bad line is no message.
   let skipped = frames(Array("GARBAGE {}".utf8) + [0xFF] + Array("{}".utf8))
   #expect(skipped == [error("JSON parse error, stray 'G'"), .message([:])])
+}
+
+@Test("Bytes that are no UTF-8 are one fault, and the string's quote still ends it")
+func invalidUTF8() {
+  let expected = [error("JSON parse error, invalid UTF-8 sequence in string"), .message([:])]
+  for bytes: [UInt8] in [[0x80], [0xC3], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF0, 0x9F], [0xFE]] {
+    let stream = Array("{\"a\": [\"}\\\"".utf8) + bytes + Array("\", \"]\"]}{}".utf8)
+    #expect(frames(stream) == expected)
+    #expect(frames(stream.map { [$0] }) == expected)
+  }
+}
+
+@Test("A line that ended inside a string is no message that has begun")
+func endedLine() {
+  var framer = MessageFramer()
+  framer.receive("{\"a\": \"x\n".utf8)
+  #expect(framer.next() == error("JSON parse error, control character 10 in string"))
+  #expect(framer.next() == nil)
+  #expect(!framer.isInsideMessage && framer.heldBytes == 0)
 }
 
 @Test("The framer knows how long the message was")
@@ -111,9 +161,13 @@ func endlessLine() {
 
 @Test("Limits of depth and tokens are the request's")
 func limits() {
-  let deep = String(repeating: "[", count: 100_000) + "\n{}"
-  #expect(frames(deep.utf8) == [error("JSON nesting depth limit exceeded"), .message([:])])
-  let wide = "[" + String(repeating: "1,", count: 20_000) + "1]\n{}"
+  let depthError = [error("JSON nesting depth limit exceeded"), .message([:])]
+  let deep = String(repeating: "[", count: 100_000)
+  #expect(frames((deep + String(repeating: "]", count: 100_000) + "{}").utf8) == depthError)
+  // What does not close ends at the limit of bytes, and with the line.
+  let endless = String(repeating: "[{\"a\":", count: 1 << 20)
+  #expect(frames((endless + "\n{}").utf8) == depthError)
+  let wide = "[" + String(repeating: "1,", count: 20_000) + "1]{}"
   #expect(frames(wide.utf8) == [error("JSON token count limit exceeded"), .message([:])])
 }
 

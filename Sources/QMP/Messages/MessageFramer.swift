@@ -4,8 +4,9 @@ package import JSONValue
 ///
 /// A message ends where its top-level value closes, not at a newline: `qemu.qmp` sends none. A
 /// wrong message gives one error. Where its end is still clear, the next message begins right
-/// behind it; where it is not, everything up to the next newline is skipped. The byte 0xFF ends
-/// whatever stands before it.
+/// behind it; where it is not, everything up to the next newline is skipped. A newline inside a
+/// string ends the message, too, because a quote may be missing. The byte 0xFF ends whatever stands
+/// before it. Either may also be a part of the string that is wrong, the rest of which is skipped.
 ///
 /// Isolation: value.
 package struct MessageFramer: Sendable {
@@ -18,7 +19,7 @@ package struct MessageFramer: Sendable {
   }
 
   /// Whether a message, or the skipping of a bad one, has begun and not ended.
-  package var isInsideMessage: Bool { scanner.hasBegun || isSkipping }
+  package var isInsideMessage: Bool { scanner.hasBegun || skipping == .line }
 
   /// How many bytes the message had that `next` gave last.
   package private(set) var messageBytes = 0
@@ -30,6 +31,14 @@ package struct MessageFramer: Sendable {
   /// How many bytes are kept of what was received.
   package var heldBytes: Int { input.count - start }
 
+  private enum Skipping {
+    case nothing
+    /// Up to the end of the line.
+    case line
+    /// Up to a brace or the end of the line: what may be the rest of a string.
+    case string
+  }
+
   private let limits: JSONLimits
   private var scanner: JSONScanner
   /// Bytes received; those before `start` are done with, those before `position` are scanned.
@@ -38,7 +47,7 @@ package struct MessageFramer: Sendable {
   private var position = 0
   /// Bytes of the stream that stood before `input`.
   private var forgotten = 0
-  private var isSkipping = false
+  private var skipping = Skipping.nothing
 
   /// A framer at the beginning of a stream. It holds at most one message of `limits` and the bytes
   /// received since `next` last gave nil.
@@ -63,10 +72,9 @@ package struct MessageFramer: Sendable {
   package mutating func next() -> Frame? {
     while position < input.count {
       let byte = input[position]
-      if isSkipping {
+      if skips(byte) {
         position += 1
         start = position
-        isSkipping = !MessageFramer.ends(byte)
         endOfLast = forgotten + start
         continue
       }
@@ -79,11 +87,16 @@ package struct MessageFramer: Sendable {
         let text = input[start..<position]
         messageBytes = text.count
         while position < input.count, MessageFramer.endsLine(input[position]) { position += 1 }
+        let judge = scanner
         beginMessage()
-        return fault.map { .error(QMPError($0.description)) } ?? frame(text)
+        return fault.map { .error(QMPError($0.description)) } ?? frame(text, goodTo: judge)
       case .failed(let error):
         position += 1
-        isSkipping = !MessageFramer.ends(byte)
+        if !MessageFramer.ends(byte) {
+          skipping = .line
+        } else if scanner.isInsideString {
+          skipping = .string
+        }
         beginMessage()
         return .error(QMPError(error.description))
       }
@@ -103,15 +116,23 @@ package struct MessageFramer: Sendable {
     byte == UInt8(ascii: "\r") || byte == UInt8(ascii: "\n")
   }
 
+  /// Whether `byte` is one of those that are skipped.
+  private mutating func skips(_ byte: UInt8) -> Bool {
+    guard skipping != .nothing else { return false }
+    let isNext = skipping == .string && byte == UInt8(ascii: "{")
+    if isNext || MessageFramer.ends(byte) { skipping = .nothing }
+    return !isNext
+  }
+
   private mutating func beginMessage() {
     scanner = JSONScanner(limits: limits)
     start = position
     endOfLast = forgotten + start
   }
 
-  private func frame(_ text: ArraySlice<UInt8>) -> Frame {
+  private func frame(_ text: ArraySlice<UInt8>, goodTo scanner: JSONScanner) -> Frame {
     do throws(JSONSyntaxError) {
-      guard case .object(let message) = try JSONValue.known(good: text, depth: limits.depth) else {
+      guard case .object(let message) = try JSONValue.known(good: text, to: scanner) else {
         return .error(QMPError("QMP input must be a JSON object"))
       }
       return .message(message)
