@@ -43,8 +43,10 @@ package struct BlockError: Error, Hashable, Sendable {
   package var errno: Int32?
   /// The file it happened on, as its user named it.
   package var file: String?
-  /// The byte in that file, or on the guest's disk where there is no file.
+  /// The byte in that file.
   package var offset: Int?
+  /// The byte on the guest's disk; `file` then is the image that the disk lies in.
+  package var guestOffset: Int?
   /// The node of this daemon that stands in the way, where one does.
   package var node: String?
   /// The job of this daemon that stands in the way, where one does.
@@ -52,13 +54,15 @@ package struct BlockError: Error, Hashable, Sendable {
 
   /// An error with all that is known about it.
   package init(
-    _ code: Code, _ message: String, errno: Int32? = nil, file: String? = nil, offset: Int? = nil
+    _ code: Code, _ message: String, errno: Int32? = nil, file: String? = nil, offset: Int? = nil,
+    guestOffset: Int? = nil
   ) {
     self.code = code
     self.message = message
     self.errno = errno
     self.file = file
     self.offset = offset
+    self.guestOffset = guestOffset
   }
 
   /// The same error with `context` and a colon before its sentence.
@@ -81,6 +85,9 @@ extension BlockError: CustomStringConvertible {
     var text = message
     if let file, !message.contains(file) { text += " [\(file)]" }
     if let offset { text += " at byte \(offset)" }
+    if let guestOffset, !message.contains("guest offset") {
+      text += " at guest offset \(guestOffset)"
+    }
     return text
   }
 }

@@ -33,10 +33,16 @@ extension BlockGraph {
     }
   }
 
-  /// Sets the length of the guest's disk. Throws `busy` where a job uses the node, and what
-  /// `ImageDriver.resize` throws.
+  /// Sets the length of the guest's disk. Throws `busy` where a job uses the node or another image
+  /// lies over it, `locked` where a format reads the node's bytes, which count on their length, and
+  /// what `ImageDriver.resize` throws.
   package func resize(_ node: BlockNode, to size: Int) async throws(BlockError) {
     try requireNoJob(on: node)
+    if let overlay = overlays(of: node).first {
+      throw NodeUser.parent(node: overlay.name, role: .backing).busy(node.name)
+    }
+    let use = try acquire(node, .resizer, for: .command)
+    defer { release(use) }
     let below = chain(from: node).view(from: 1)
     try await lanes.perform(on: node.device) { () throws(BlockError) in
       try node.resize(to: size, over: below)

@@ -39,13 +39,16 @@ extension BlockGraph {
   private func checkOverlay(
     _ overlay: BlockNode, over node: BlockNode
   ) throws(BlockError) {
+    guard !parents(of: overlay).contains(where: { $0.role == .file }) else {
+      throw BlockError(.busy, "The overlay is already in use")
+    }
     guard backing(of: overlay) == nil else {
       throw BlockError(.invalidArgument, "The overlay already has a backing image")
     }
-    try checkSnapshot(of: overlay)
     guard overlay.driverName == FormatSpecification.Format.qcow2.rawValue else {
       throw BlockError(.unsupported, "The overlay does not support backing images")
     }
+    try checkSnapshot(of: overlay)
     try checkBacking(of: overlay, by: node)
   }
 

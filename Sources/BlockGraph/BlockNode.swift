@@ -138,7 +138,7 @@ package final class BlockNode: Sendable {
     guard offset >= 0, length >= 0, !overflow, end <= virtualSize else {
       throw BlockError(
         .outOfRange, "\(length) bytes do not fit in a disk of \(virtualSize) bytes",
-        file: fileName, offset: offset)
+        file: fileName, guestOffset: offset)
     }
   }
 

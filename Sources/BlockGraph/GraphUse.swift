@@ -22,10 +22,10 @@ package struct GraphUse: Hashable, Sendable {
 }
 
 extension BlockGraph {
-  /// Every use of every node, in the order of the nodes.
+  /// Every use of every node, in the order of the nodes; commands at work have no name.
   package var uses: [GraphUse] {
     allNodes.flatMap { node in
-      holders(of: node).map { holder in
+      holders(of: node).compactMap { holder in
         switch holder.user {
         case .job(let id, _):
           GraphUse(parent: .job(id), child: node.name, name: "node", claim: holder.permissions)
@@ -33,6 +33,7 @@ extension BlockGraph {
           GraphUse(
             parent: .node(parent), child: node.name, name: role.rawValue,
             claim: holder.permissions)
+        case .command: nil
         }
       }
     }

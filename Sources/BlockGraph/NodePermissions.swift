@@ -10,6 +10,9 @@ extension NodePermissions {
   /// backing file.
   static let edge = NodePermissions.reader
 
+  /// A command that changes the length.
+  static let resizer = NodePermissions(uses: .resize, shares: .all)
+
   /// What `self` does and `other` does not share; empty where the two may be together.
   func clash(with other: NodePermissions) -> LockPermissions {
     uses.subtracting(other.shares)
@@ -26,6 +29,8 @@ package enum NodeUser: Hashable, Sendable {
   case job(id: String, type: String)
   /// A node above.
   case parent(node: String, role: Role)
+  /// A command while it is at work; QEMU has a block device of its own for it.
+  case command
 
   /// Why the node is busy, as QEMU says it.
   var reason: String {
@@ -33,6 +38,7 @@ package enum NodeUser: Hashable, Sendable {
     case .job(_, let type): "block device is in use by block job: \(type)"
     case .parent(let node, .backing): "node is used as backing hd of '\(node)'"
     case .parent(let node, .file): "node is used as file of '\(node)'"
+    case .command: "another command is at work on it"
     }
   }
 
@@ -48,6 +54,7 @@ package enum NodeUser: Hashable, Sendable {
     switch self {
     case .job(let id, _): "block job '\(id)'"
     case .parent(let node, let role): "node '\(node)' (uses node '\(used)' as '\(role)' child)"
+    case .command: "an unnamed block device (uses node '\(used)' as 'root' child)"
     }
   }
 }

@@ -11,6 +11,10 @@ struct BlockErrorTests {
     var placed = error
     placed.offset = 4096
     #expect("\(placed)" == "Input/output error at byte 4096")
+    let onDisk = BlockError(.outOfRange, "too far", file: "a.qcow2", guestOffset: 512)
+    #expect("\(onDisk)" == "too far [a.qcow2] at guest offset 512")
+    let told = BlockError(.corrupt, "The entry for guest offset 512 lies", guestOffset: 512)
+    #expect("\(told)" == "The entry for guest offset 512 lies")
     let named = BlockError(.notFound, "Could not open 'a.qcow2'", file: "a.qcow2")
     #expect("\(named)" == "Could not open 'a.qcow2'")
   }

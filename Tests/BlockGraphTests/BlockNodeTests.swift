@@ -74,7 +74,7 @@ import Testing
     let error = #expect(throws: BlockError.self) {
       try write(1, ByteRange(at: 1000, length: 25), to: node)
     }
-    #expect(error?.code == .outOfRange && error?.offset == 1000)
+    #expect(error?.code == .outOfRange && error?.guestOffset == 1000 && error?.offset == nil)
     #expect(throws: BlockError.self) { try node.check(Int.max, 1) }
     #expect(throws: BlockError.self) { try node.check(-1, 1) }
     try node.check(1024, 0)

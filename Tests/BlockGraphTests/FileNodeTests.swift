@@ -54,6 +54,40 @@ import Testing
     _ = try await fixture.graph.add(image("w"))
   }
 
+  @Test("the length of a file changes only while no image lies in it")
+  func resized() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    let host = try await fixture.graph.add(file(fixture))
+    let length = host.virtualSize
+    func refusal() async -> BlockError? {
+      do throws(BlockError) {
+        try await fixture.graph.resize(host, to: length + 512)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    for isReadOnly in [true, false] {
+      _ = try await fixture.graph.add(image("q", readOnly: isReadOnly))
+      let refused = await refusal()
+      #expect(refused?.code == .locked)
+      #expect(
+        refused?.message
+          == "Permission conflict on node 'f': permissions 'resize' are both required by an "
+          + "unnamed block device (uses node 'f' as 'root' child) and unshared by node 'q' "
+          + "(uses node 'f' as 'file' child).")
+      try await fixture.graph.remove(named: "q")
+    }
+    #expect(host.virtualSize == length)
+    #expect(await refusal() == nil)
+    #expect(host.virtualSize == length + 512)
+    // The permission is given back.
+    _ = try await fixture.graph.add(image("q"))
+    try await fixture.graph.remove(named: "q")
+    try await fixture.graph.remove(named: "f")
+  }
+
   @Test("a file declared read-only is not written, and auto-read-only makes do with it")
   func declaredReadOnly() async throws {
     let fixture = try GraphFixture()

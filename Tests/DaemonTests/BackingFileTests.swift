@@ -51,6 +51,7 @@ func refusedBackingFile() throws {
   #expect(try refusal("no", "overlay") == "Cannot find device='no' nor node-name='no'")
   #expect(try refusal("overlay", "no") == "Cannot find device='' nor node-name='no'")
   #expect(try refusal("middle", "overlay") == "Need a root block node")
+  #expect(try refusal("middle", "no") == "Need a root block node")
   #expect(
     try refusal("overlay", "base")
       == "not allowing backing file change on an image without a backing file")

@@ -89,7 +89,10 @@ func resize() throws {
       "The new size must be a multiple of 512",
       BlockResize { ($0.nodeName, $0.size) = ("overlay", 8_389_121) }
     ),
-    ("Node 'middle' is read-only", BlockResize { ($0.nodeName, $0.size) = ("middle", 8_388_608) }),
+    (
+      "Node 'middle' is busy: node is used as backing hd of 'overlay'",
+      BlockResize { ($0.nodeName, $0.size) = ("middle", 8_388_608) }
+    ),
     (
       "Shrinking from 8389120 to 4194304 bytes is not supported",
       BlockResize { ($0.nodeName, $0.size) = ("overlay", 4_194_304) }
@@ -105,6 +108,24 @@ func resize() throws {
   try stage.stop()
   let read = try QemuTools.io(stage.path("overlay"), "length", "read -P 0 4M 4194816")
   #expect(read.status == 0, "\(read.output)")
+}
+
+@Test("What lies past the disk is told by its place on the disk, beside the image's name")
+func pastTheDisk() throws {
+  let stage = try DaemonStage()
+  try stage.openChain()
+  let write = try stage.refusal(
+    of: BlockWrite {
+      ($0.node, $0.offset, $0.length, $0.pattern) = ("overlay", 4 << 20, 512, 1)
+      $0.job.id = "w"
+    })
+  let map = try stage.refusal(
+    of: NodeMapQuery { ($0.node, $0.offset) = ("overlay", (4 << 20) + 1) })
+  for (error, offset) in [(write, 4 << 20), (map, (4 << 20) + 1)] {
+    #expect(error.detail?.code == "out-of-range" && error.detail?.file == stage.path("overlay"))
+    #expect(error.detail?.guestOffset == offset && error.detail?.offset == nil, "\(error)")
+  }
+  try stage.stop()
 }
 
 @Test("A node that something uses is not closed, nor one that came with another")

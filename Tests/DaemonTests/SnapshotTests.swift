@@ -34,7 +34,7 @@ func snapshotAsInQemu() throws {
     snapshot("nope", "overlay"), snapshot("middle", "nope"), snapshot("middle", "r"),
     snapshot("base", "overlay"), snapshot("overlay", "middle"), snapshot("overlay", "overlay"),
     snapshot("middle", "overlay"), snapshot("middle", "large"), snapshot("large", "overlay"),
-    snapshot("r", "large"), snapshot("r", "overlay"),
+    snapshot("r", "large"), snapshot("r", "overlay"), snapshot("base", "nope"),
   ]
   for step in steps { try both.expectSame(step) }
   try both.ours.stop(checking: ["base", "middle", "overlay", "large"])

@@ -42,6 +42,16 @@ struct HostileTableTests {
     }
   }
 
+  @Test("an L2 entry that cannot be is told by the guest's offset, which is none in the file")
+  func guestOffset() throws {
+    var image = try HostileImage()
+    image.put64(UInt64(1) << 40, at: image.l2Entry(3))
+    let test = try ImageUnderTest(image.bytes, model: [], readOnly: true)
+    let error = try run { _ = try test.view(ByteRange(at: 3 * 4096, length: 512)) }
+    #expect(error?.code == .corrupt && error?.file == "image")
+    #expect(error?.guestOffset == 3 * 4096 && error?.offset == nil)
+  }
+
   private func expectReadOnly(_ image: HostileImage, _ comment: Comment) throws {
     let storage = try image.storage()
     let reader = try Qcow2Image.open(on: storage, readOnly: true)

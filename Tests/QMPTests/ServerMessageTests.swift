@@ -22,13 +22,15 @@ func errorAnswer() {
     $0.code = "no-space"
     $0.file = "/a"
     $0.offset = 512
+    $0.guestOffset = 1024
     $0.errno = 28
   }
   let full = QMPResponse(.failure(QMPError("No space left on device", detail: detail)))
   #expect(
     full.message.description
       == #"{"error": {"class": "GenericError", "desc": "No space left on device"}, "#
-      + #""x-error": {"code": "no-space", "file": "/a", "offset": 512, "errno": 28}}"#)
+      + #""x-error": {"code": "no-space", "file": "/a", "offset": 512, "guest-offset": 1024, "#
+      + #""errno": 28}}"#)
 }
 
 @Test("A client reads back every message that the server writes")

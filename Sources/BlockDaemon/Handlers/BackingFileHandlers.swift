@@ -21,10 +21,10 @@ extension DaemonServices {
       let name = QMPError.quoted(call.device)
       throw QMPError("Cannot find device='\(name)' nor node-name='\(name)'")
     }
-    let image = try node(call.imageNodeName)
     guard graph.overlays(of: device).isEmpty, device.file != nil else {
       throw QMPError("Need a root block node")
     }
+    let image = try node(call.imageNodeName)
     guard let backing = graph.backing(of: image) else {
       throw QMPError("not allowing backing file change on an image without a backing file")
     }

@@ -11,6 +11,7 @@ extension CommandDispatcher {
   func addSnapshotHandlers(_ services: DaemonServices) {
     on(BlockdevSnapshot.self) { (call) async throws(QMPError) in
       let node = try services.anyNode(call.node)
+      try services.checkSnapshot(of: node)
       let overlay = try services.anyNode(call.overlay)
       do throws(BlockError) {
         try await services.graph.snapshot(node, under: overlay)
@@ -44,11 +45,7 @@ extension DaemonServices {
     guard call.overlayName != nil || call.nodeName == nil else {
       throw QMPError("New overlay node-name missing")
     }
-    do throws(BlockError) {
-      try graph.checkSnapshot(of: node)
-    } catch {
-      throw QMPError(error)
-    }
+    try checkSnapshot(of: node)
     if let name = call.overlayName { try checkOverlayName(name) }
     try checkOverlayFormat(call)
     if call.mode == .absolutePaths {
@@ -69,6 +66,10 @@ extension DaemonServices {
     } catch {
       throw QMPError(error)
     }
+  }
+
+  fileprivate func checkSnapshot(of node: BlockNode) throws(QMPError) {
+    do throws(BlockError) { try graph.checkSnapshot(of: node) } catch { throw QMPError(error) }
   }
 
   private func checkOverlayName(_ name: String) throws(QMPError) {

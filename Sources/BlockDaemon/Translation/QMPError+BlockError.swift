@@ -20,6 +20,7 @@ extension QMPErrorDetail {
     code = error.code.rawValue
     file = error.file
     offset = error.offset
+    guestOffset = error.guestOffset
     errno = error.errno.map(Int.init)
     node = error.node
     job = error.job

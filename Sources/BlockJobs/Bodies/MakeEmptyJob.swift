@@ -118,6 +118,6 @@ package final class MakeEmptyJob: JobBody {
       ? "the image under it does not hold the same" : "there is no image under it"
     throw BlockError(
       .invalidArgument, "Emptying '\(top.fileName)' would change what a guest sees: \(why)",
-      file: top.fileName, offset: difference)
+      file: top.fileName, guestOffset: difference)
   }
 }

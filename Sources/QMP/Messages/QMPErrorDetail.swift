@@ -5,6 +5,7 @@ package struct QMPErrorDetail: WireRecord, Hashable {
   package var code = ""
   package var file: String?
   package var offset: Int?
+  package var guestOffset: Int?
   package var errno: Int?
   package var node: String?
   package var job: String?
@@ -14,7 +15,8 @@ package struct QMPErrorDetail: WireRecord, Hashable {
   package static let members: [WireMember<Self>] = [
     .required("code", \.code, "A stable word for the kind of failure, such as 'no-space'"),
     .optional("file", \.file, "The file it happened on"),
-    .optional("offset", \.offset, "The byte in the file, or on the guest's disk without a file"),
+    .optional("offset", \.offset, "The byte in the file"),
+    .optional("guest-offset", \.guestOffset, "The byte on the guest's disk"),
     .optional("errno", \.errno, "The system's error number"),
     .optional("node", \.node, "The daemon's own node that stands in the way, if one does"),
     .optional("job", \.job, "The daemon's own job that stands in the way, if one does"),

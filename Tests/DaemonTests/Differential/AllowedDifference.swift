@@ -58,9 +58,41 @@ extension AllowedDifference {
       qemu: "*Cannot find device='' nor node-name=''",
       ours: "*Need exactly one of 'device' and 'node-name'"),
     AllowedDifference(
-      row: "`block_resize` of a node in a job", command: "block_resize",
+      row: "`block_resize` of a node in a job, or under another image", command: "block_resize",
       qemu: "*Device '(null)' is in use",
       ours: "*Node '*' is busy: block device is in use by block job: commit; wait for job '*"),
+    AllowedDifference(
+      row: "`block_resize` of a node in a job, or under another image", command: "block_resize",
+      qemu: "*Device '(null)' is in use",
+      ours: "*Node 'm' is busy: node is used as backing hd of 't'"),
+    AllowedDifference(
+      row: "negative `offset` or `size` of a raw node", command: "blockdev-add",
+      qemu: "*expects a non-negative number below 2^64", ours: "*expects a non-negative value"),
+    AllowedDifference(
+      row: "`blockdev-snapshot` of a node that an image lies in", command: "blockdev-snapshot",
+      qemu: #"{"return": {}}"#, ours: "*Node 'bf' is busy: node is used as file of 'b'"),
+    AllowedDifference(
+      row: "`blockdev-snapshot`: an overlay that lies under another image, or that a job uses",
+      command: "blockdev-snapshot", qemu: #"{"return": {}}"#,
+      ours: "*Node 'v' is busy: node is used as backing hd of 'u'"),
+    AllowedDifference(
+      row: "a `file` node of a file that an image here uses", command: "blockdev-add",
+      qemu: #"{"return": {}}"#, ours: #"*Failed to get "write" lock: process *"#),
+    AllowedDifference(
+      row: "raw nodes", command: "block_resize", qemu: #"{"return": {}}"#,
+      ours: "*Permission conflict on node 'p'*"),
+    AllowedDifference(
+      row: "`block-commit` of a node that is in a job", command: "block-commit",
+      qemu: "*Need a root block node", ours: "*Job ID 'j' already in use"),
+    AllowedDifference(
+      row: "`block-commit` of a node that is in a job", command: "block-commit",
+      qemu: "*Need a root block node", ours: "*Cannot find device='' nor node-name='nope'"),
+    AllowedDifference(
+      row: "`block-commit` of a node that is in a job", command: "block-commit",
+      qemu: "*Need a root block node", ours: "*Top image file nope not found"),
+    AllowedDifference(
+      row: "`block-commit` of a node that is in a job", command: "block-commit",
+      qemu: "*Need a root block node", ours: "*'top-node' and 'top' are mutually exclusive"),
     AllowedDifference(
       row: "`block_resize`", command: "block_resize", qemu: #"{"return": {}}"#,
       ours: "*Shrinking *is not supported"),

@@ -49,7 +49,7 @@ extension Qcow2State {
   private func damaged(_ word: UInt64, guest: Int, _ sentence: String) -> BlockError {
     BlockError(
       .corrupt, "The L2 entry 0x\(String(word, radix: 16)) for guest offset \(guest) \(sentence)",
-      file: name, offset: guest)
+      file: name, guestOffset: guest)
   }
 
   /// The slice and the place in it of the L2 entry for `guest`, in the table at `table`.
