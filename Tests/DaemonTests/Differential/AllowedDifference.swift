@@ -79,6 +79,9 @@ extension AllowedDifference {
       row: "a `file` node of a file that an image here uses", command: "blockdev-add",
       qemu: #"{"return": {}}"#, ours: #"*Failed to get "write" lock: process *"#),
     AllowedDifference(
+      row: "a `file` node that only `read-only` nodes have used", command: "block_resize",
+      qemu: #"{"return": {}}"#, ours: "*Node 'p' is read-only"),
+    AllowedDifference(
       row: "raw nodes", command: "block_resize", qemu: #"{"return": {}}"#,
       ours: "*Permission conflict on node 'p'*"),
     AllowedDifference(
@@ -211,6 +214,9 @@ extension AllowedDifference {
     AllowedDifference(
       row: "`query-named-block-nodes`", command: "query-named-block-nodes",
       path: "*format-specific", qemu: "{*", ours: "nothing"),
+    AllowedDifference(
+      row: "internal snapshots in `query-named-block-nodes`", command: "query-named-block-nodes",
+      path: "*image.snapshots", qemu: #"[{*"name": "s"*}]"#, ours: "nothing"),
     AllowedDifference(
       row: "names of files", command: "query-named-block-nodes", path: "*file*", qemu: #""json:{*"#,
       ours: #""/images/*"#),

@@ -33,7 +33,7 @@ final class DifferentialRun {
   private let images: TemporaryDirectory
 
   /// Makes the images: `t` over `m` over `b`, `u` over `v`, `g` over `h` over `e`, all full of data
-  /// but `e` and `g`; `z` over `y`, disks of nothing; and the file `plain`.
+  /// but `e` and `g`; `z` over `y`, disks of nothing; `s` with a snapshot; and the file `plain`.
   init() throws {
     images = try TemporaryDirectory.inMemory()
     try make("b", over: nil, filledWith: 1)
@@ -46,6 +46,9 @@ final class DifferentialRun {
     try make("g", over: "h", filledWith: nil)
     try make("y", over: nil, filledWith: nil, size: 0)
     try make("z", over: "y", filledWith: nil, size: 0)
+    try make("s", over: nil, filledWith: nil)
+    let kept = try QemuTools.img("snapshot", "-c", "s", images.file("s.qcow2"))
+    try #require(kept.status == 0, "\(kept.output)")
     try images.write([UInt8](repeating: 0x78, count: 1 << 16), to: "plain")
   }
 
