@@ -57,7 +57,9 @@ package struct JSONScanner: Sendable {
       case .endedBefore(let fault):
         if let fault { grammar.note(fault) }
         if number.isWide { wideIntegers.append(length) }
-      case .broken(let error):
+      case .broken:
+        // A megabyte of zeros is as many broken numbers, and only the first is told.
+        let error = grammar.fault ?? number.complaint(about: byte)
         // Outside of brackets nothing tells where the number was to end.
         guard grammar.depth > 0 else { return .failed(error) }
         grammar.note(error)

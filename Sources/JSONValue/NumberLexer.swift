@@ -9,8 +9,8 @@ struct NumberLexer: Sendable {
     /// It does not belong to the number, which was complete before it; `fault` tells whether it is
     /// one that we take.
     case endedBefore(fault: JSONSyntaxError?)
-    /// It breaks the number.
-    case broken(JSONSyntaxError)
+    /// It breaks the number; `complaint` says how.
+    case broken
   }
 
   /// Where in RFC 8259's `number` the text stands.
@@ -57,10 +57,12 @@ struct NumberLexer: Sendable {
     }
     // A digit after a leading zero would otherwise read as a second number.
     let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-    guard state.isComplete, !isDigit else {
-      return .broken(.stray(JSONSyntaxError.quote(text + [byte])))
-    }
-    return .endedBefore(fault: settle())
+    return state.isComplete && !isDigit ? .endedBefore(fault: settle()) : .broken
+  }
+
+  /// How `byte` breaks the number.
+  func complaint(about byte: UInt8) -> JSONSyntaxError {
+    .stray(JSONSyntaxError.quote(text + [byte]))
   }
 
   /// The state after `byte`, or nil where the grammar does not let it follow.
