@@ -53,4 +53,45 @@ struct OpeningCostTests {
     try writer.close()
     #expect(storage.count(.read) < once)
   }
+
+  @Test("of 65,536 snapshots their table is read, once to write and not to show what an image is")
+  func manySnapshots() throws {
+    let memory = MemoryStorage(name: "image")
+    var options = Qcow2CreateOptions(size: 1 << 20)
+    options.clusterSize = 512
+    try Qcow2Create.create(options, on: memory)
+    let (count, offset, entryLength) = (65_536, 1 << 20, 64)
+    var table = [UInt8](repeating: 0, count: count * entryLength)
+    table.withMutableBytes { bytes in
+      for index in 0..<count {
+        // L1 tables that do not touch each other, so that each would be a read.
+        bytes.setBigEndian(UInt64(1 << 30 + index * 1024), at: index * entryLength)
+        bytes.setBigEndian(UInt32(64), at: index * entryLength + 8)
+        bytes.setBigEndian(UInt32(16), at: index * entryLength + 36)
+      }
+    }
+    try memory.poke(table, at: offset)
+    var field = [UInt8](repeating: 0, count: 12)
+    field.withMutableBytes {
+      $0.setBigEndian(UInt32(count), at: 0)
+      $0.setBigEndian(UInt64(offset), at: 4)
+    }
+    try memory.poke(field, at: 60)
+    try memory.truncate(to: 2 << 30)
+
+    let storage = FaultyStorage(memory)
+    _ = try Qcow2Image.open(on: storage, readOnly: true)
+    #expect(storage.count(.read) <= 2)
+    storage.set(nil)
+    let writer = try Qcow2Image.open(on: storage, readOnly: false)
+    let once = table.count.dividedRoundingUp(by: Self.window)
+    #expect(storage.count(.read) < once + 8)
+
+    storage.set(nil)
+    try [UInt8](repeating: 7, count: 4096).withBytes { (bytes) throws(BlockError) in
+      try writer.write(bytes, at: 0, over: nil)
+    }
+    try writer.close()
+    #expect(storage.count(.read) < 16)
+  }
 }

@@ -87,5 +87,6 @@ package struct HostileRow: Sendable, CustomStringConvertible {
   package static let numbers = 1...86
 
   /// All of them.
-  package static let all: [HostileRow] = headers + extensions + chains + tables + contents
+  package static let all: [HostileRow] =
+    headers + extensions + chains + tables + snapshotTables + contents
 }

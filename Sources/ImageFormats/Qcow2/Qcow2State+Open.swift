@@ -3,7 +3,7 @@ import BlockIO
 
 extension Qcow2State {
   /// Reads the header of the image on `io.storage` and, unless it is only to be read, looks through
-  /// L1 and refcount table. `pages` holds nothing that is dirty.
+  /// L1 tables, refcount table and snapshot table. `pages` holds nothing that is dirty.
   static func opening(
     _ io: MetadataIO, _ pages: PageStore, readOnly: Bool, forCheck: Bool = false
   ) throws(BlockError) -> Qcow2State {
@@ -11,7 +11,10 @@ extension Qcow2State {
     let header = try Qcow2State.readHeader(io.storage, fileSize: size, forCheck: forCheck)
     pages.removeAll()
     var state = Qcow2State(header, io, pages, fileEnd: size)
-    if !readOnly { try state.noteTables() }
+    if !readOnly {
+      state.snapshots = try SnapshotPlaces(header, io, fileEnd: size)
+      try state.noteTables()
+    }
     return state
   }
 

@@ -32,9 +32,11 @@ struct Qcow2State: ~Copyable {
   var fileEnd: Int
   /// Where the file ends if it was made to reach ahead of what is in use (`growFile`); else 0.
   var aheadEnd = 0
-  /// Where L2 tables and refcount blocks may lie, so that no data lands on them; not looked for in
-  /// an image that is only read.
+  /// Where L2 tables, also those of snapshots, and refcount blocks may lie, so that no data lands
+  /// on them; not looked for in an image that is only read.
   var tablePlaces = TableFilter(capacity: TableFilter.leastCapacity, clusters: 0)
+  /// Where the snapshots' tables lie; not looked for in an image that is only read.
+  var snapshots = SnapshotPlaces()
   /// Whether L1 entries are known to name no more than a few L2 tables twice (`boundSharing`).
   var isSharingBounded = false
   /// Whether clusters that count as free are known to be free, or need not be looked for any more

@@ -9,24 +9,19 @@ extension Qcow2Check {
   mutating func readSnapshots() throws(BlockError) {
     var offset = header.snapshotsOffset
     for index in 0..<header.snapshotCount {
-      guard fileBytes - offset >= 40 else { return noteBrokenSnapshot(index) }
-      try read(offset, count: 40)
-      let (l1, entries, names, extra) = buffer.withBytes(0..<40) { bytes in
-        (
-          bytes.bigEndian(UInt64.self, at: 0), Int(bytes.bigEndian(UInt32.self, at: 8)),
-          Int(bytes.bigEndian(UInt16.self, at: 12)) + Int(bytes.bigEndian(UInt16.self, at: 14)),
-          Int(bytes.bigEndian(UInt32.self, at: 36))
-        )
-      }
-      let end = (offset + 40 + extra + names).roundedUp(to: 8)
+      let fixed = SnapshotEntry.fixedLength
+      guard fileBytes - offset >= fixed else { return noteBrokenSnapshot(index) }
+      try read(offset, count: fixed)
+      let entry = buffer.withBytes(0..<fixed) { SnapshotEntry($0) }
+      let end = (offset + entry.length).roundedUp(to: 8)
       // A name may reach past the file's end: so does the table, which is told where it is counted.
-      guard extra <= Limits.snapshotExtraBytes,
+      guard entry.extraLength <= Limits.snapshotExtraBytes,
         end - header.snapshotsOffset <= Limits.snapshotTableBytes
       else { return noteBrokenSnapshot(index) }
-      if header.version >= 3, extra < Qcow2Check.leastExtraBytes {
+      if header.version >= 3, entry.extraLength < Qcow2Check.leastExtraBytes {
         result.note(\.corruptions, "ERROR snapshot table entry \(index) is incomplete")
       }
-      try noteSnapshotL1(index, l1, entries)
+      try noteSnapshotL1(index, entry.l1Offset, entry.l1Entries)
       offset = end
     }
     snapshotTableBytes = offset - header.snapshotsOffset

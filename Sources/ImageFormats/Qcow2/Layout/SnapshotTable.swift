@@ -2,7 +2,7 @@ import BlockCore
 import BlockIO
 
 /// The internal snapshots of an image (specification, "Snapshots"): here only what is shown to
-/// people; their clusters are protected by refcounts and COPIED flags, not by this table.
+/// people; `SnapshotPlaces` knows where no write may land for their sake.
 ///
 /// Isolation: value.
 struct SnapshotTable {
@@ -29,25 +29,22 @@ struct SnapshotTable {
     var offset = header.snapshotsOffset
     var room = Limits.shownSnapshotBytes
     for index in 0..<header.snapshotCount {
-      let fixed = try SnapshotTable.bytes(io, at: offset, count: 40, index)
-      let (idLength, nameLength, extra) = fixed.withBytes {
-        (
-          Int($0.bigEndian(UInt16.self, at: 12)), Int($0.bigEndian(UInt16.self, at: 14)),
-          Int($0.bigEndian(UInt32.self, at: 36))
-        )
-      }
-      guard extra <= Limits.snapshotExtraBytes else {
+      let fixed = try SnapshotTable.bytes(
+        io, at: offset, count: SnapshotEntry.fixedLength, index)
+      let entry = fixed.withBytes { SnapshotEntry($0) }
+      guard entry.extraLength <= Limits.snapshotExtraBytes else {
         throw BlockError(
-          .invalidImage, "Snapshot \(index) has \(extra) bytes of extra data (at most 1024)",
+          .invalidImage,
+          "Snapshot \(index) has \(entry.extraLength) bytes of extra data (at most 1024)",
           file: io.storage.name, offset: offset + 36)
       }
-      let nameOffset = offset + 40 + extra + idLength
-      let shown = min(nameLength, SnapshotTable.mostNameBytes)
+      let nameOffset = offset + entry.length - entry.nameLength
+      let shown = min(entry.nameLength, SnapshotTable.mostNameBytes)
       let name = try SnapshotTable.bytes(io, at: nameOffset, count: shown, index)
       room -= shown + 16
       if room < 0 { return }
       names.append(String(validating: name, as: UTF8.self) ?? PrintableText.of(name))
-      offset = (nameOffset + nameLength).roundedUp(to: 8)
+      offset = (offset + entry.length).roundedUp(to: 8)
       guard offset - header.snapshotsOffset <= Limits.snapshotTableBytes else {
         throw BlockError(
           .invalidImage, "The snapshot table is larger than 64 MiB", file: io.storage.name)

@@ -108,4 +108,7 @@ package enum MetadataRegion: String, Sendable {
   case refcountTable = "refcount table"
   case refcountBlock = "refcount block"
   case snapshotTable = "snapshot table"
+  /// Of a snapshot, as QEMU has it.
+  case inactiveL1Table = "inactive L1 table"
+  case inactiveL2Table = "inactive L2 table"
 }

@@ -153,6 +153,8 @@ extension MetadataRegion {
     case .refcountTable: 3
     case .header: 4
     case .snapshotTable: 5
+    case .inactiveL1Table: 6
+    case .inactiveL2Table: 7
     }
   }
 

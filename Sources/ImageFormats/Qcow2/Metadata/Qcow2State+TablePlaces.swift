@@ -4,8 +4,9 @@ extension Qcow2State {
   /// Notes where L2 tables and refcount blocks lie. Two tables in one place, or a refcount block
   /// that is none, make the image read-only: changing one would change the other.
   ///
-  /// Reads L1 and refcount table once, where the file is short enough for a bit for each of its
-  /// clusters: passes that a filter turns out to be too small for end early.
+  /// Reads L1 tables, also those of snapshots, and refcount table once, where the file is short
+  /// enough for a bit for each of its clusters: passes that a filter turns out to be too small for
+  /// end early.
   mutating func noteTables() throws(BlockError) {
     let places = try findPlaces(withBlocks: true)
     adopt(places.filter)
@@ -26,6 +27,7 @@ extension Qcow2State {
       try noteTables(in: &places)
       if withBlocks { try noteBlocks(in: &places) }
       try confirm(&places)
+      if withBlocks { try noteInactiveTables(in: &places) }
       if !places.filter.isCrowded { return places }
       capacity *= 4
     }
@@ -42,7 +44,7 @@ extension Qcow2State {
   }
 
   private mutating func adopt(_ filter: TableFilter) {
-    pages.standingBytes = filter.bytes
+    pages.standingBytes = filter.bytes + snapshots.bytes
     tablePlaces = filter
   }
 
@@ -66,6 +68,14 @@ extension Qcow2State {
         places.fault = places.fault ?? error
       }
       return !places.isDecided
+    }
+  }
+
+  /// Snapshots share tables with each other and with the disk itself: that is no overlap.
+  private func noteInactiveTables(in places: inout TablePlaces) throws(BlockError) {
+    try forEachInactiveTable { (cluster) in
+      if !places.filter.mayContain(cluster) { places.filter.insert(cluster) }
+      return !places.filter.isCrowded
     }
   }
 
@@ -150,8 +160,8 @@ extension Qcow2State {
     }
   }
 
-  /// Whether `run` touches the header, a table, a refcount block or the snapshots' table: places
-  /// where guest data must never be written, whatever an entry or a refcount says.
+  /// Whether `run` touches the header, a table, a refcount block or what a snapshot needs to be
+  /// found: places where guest data must never be written, whatever an entry or a refcount says.
   func overlapsMetadata(_ run: ClusterRun) throws(BlockError) -> MetadataRegion? {
     if let region = fixedMetadata(run) { return region }
     for index in 0..<run.count where tablePlaces.mayContain(run.first + index) {
@@ -167,10 +177,15 @@ extension Qcow2State {
       if cluster >= run.first, cluster < run.end { found = region }
       return found == nil
     }
+    if found != nil { return found }
+    try forEachInactiveTable { (cluster) in
+      if cluster >= run.first, cluster < run.end { found = .inactiveL2Table }
+      return found == nil
+    }
     return found
   }
 
-  /// What of the header, the L1 table, the refcount table and the snapshots' table `run` touches.
+  /// What of the header, the L1 tables, the refcount table and the snapshot table `run` touches.
   func fixedMetadata(_ run: ClusterRun) -> MetadataRegion? {
     let bytes = geometry.bytes(of: run.first, count: run.count)
     if run.first.index == 0 { return .header }
@@ -179,7 +194,7 @@ extension Qcow2State {
       at: header.refcountTableOffset, length: header.refcountTableBytes)
     if bytes.overlaps(refcountTableRange) { return .refcountTable }
     if header.snapshotCount > 0, bytes.contains(header.snapshotsOffset) { return .snapshotTable }
-    return nil
+    return snapshots.region(in: bytes)
   }
 }
 
