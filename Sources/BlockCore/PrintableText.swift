@@ -33,6 +33,13 @@ package enum PrintableText {
     }
   }
 
+  /// `bytes` as text for programs: as they are where they are UTF-8 and hold no NUL, which clients
+  /// do not take in a string; else as for people.
+  package static func forPrograms(_ bytes: [UInt8]) -> String {
+    let text = bytes.contains(0) ? nil : String(validating: bytes, as: UTF8.self)
+    return text ?? of(bytes)
+  }
+
   /// The byte as `\xNN`.
   package static func escaped(_ byte: UInt8) -> String {
     "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)

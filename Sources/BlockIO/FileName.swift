@@ -49,7 +49,7 @@ package struct FileName: Hashable, Sendable {
   package var text: String { PrintableText.of(bytes) }
 
   /// The name for programs, which read text only: as it is where it is UTF-8, else as for people.
-  package var string: String { String(validating: bytes, as: UTF8.self) ?? text }
+  package var string: String { PrintableText.forPrograms(bytes) }
 
   /// The directory that the name stands in.
   var directory: FileName {

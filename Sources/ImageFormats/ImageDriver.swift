@@ -162,9 +162,7 @@ package struct BackingLink: Hashable, Sendable {
   }
 
   /// The name for programs: as it is where it is UTF-8, else with `\xNN` for what is not.
-  package var name: String {
-    String(validating: bytes, as: UTF8.self) ?? PrintableText.of(bytes)
-  }
+  package var name: String { PrintableText.forPrograms(bytes) }
 }
 
 /// The bytes that show through where a layer holds nothing.

@@ -30,6 +30,15 @@ struct PrintableTextTests {
     #expect(PrintableText.of(bytes) == #"a\xffé\xc3\xe2\x82\xc2\x9bz"#)
   }
 
+  @Test("programs get text as it is, and neither a NUL nor what is no text")
+  func forPrograms() {
+    let cases: [(String.UTF8View, String)] = [
+      ("a\u{9b}b".utf8, "a\u{9b}b"), ("a\0b".utf8, #"a\x00b"#),
+    ]
+    for (bytes, text) in cases { #expect(PrintableText.forPrograms(Array(bytes)) == text) }
+    #expect(PrintableText.forPrograms([0x61, 0xff]) == #"a\xff"#)
+  }
+
   @Test("lines of a table keep their ends")
   func lines() {
     #expect("a\tb\u{9b}\n".printable(keeping: ["\n", "\t"]) == "a\tb\\xc2\\x9b\n")

@@ -11,7 +11,7 @@ func maximumOfClients() throws {
   let first = try MonitorSocket.negotiated(daemon.socket)
   let second = try MonitorSocket(daemon.socket)
   #expect(try second.next()["QMP"] != nil)
-  for _ in 0..<3 {
+  for _ in 0..<20 {
     let turnedAway = try MonitorSocket(daemon.socket)
     #expect(throws: MonitorSocket.Failure.closed) { try turnedAway.next() }
   }
@@ -24,7 +24,7 @@ func maximumOfClients() throws {
   #expect(try third.answer(to: #"{"execute": "query-jobs"}"#)["return"] == [])
   #expect(daemon.stop() == 0)
   let lines = daemon.output.split(separator: "\n").filter { $0.contains("turned away") }
-  #expect(lines.count == 1, "told once, not for each: \(lines)")
+  #expect(!lines.isEmpty && lines.count < 20, "told together, not for each: \(lines)")
 }
 
 @Test("113: with --allow-uid and --allow-gid only those users and groups are served")

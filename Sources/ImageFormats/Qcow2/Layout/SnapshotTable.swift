@@ -43,7 +43,7 @@ struct SnapshotTable {
       let name = try SnapshotTable.bytes(io, at: nameOffset, count: shown, index)
       room -= shown + 16
       if room < 0 { return }
-      names.append(String(validating: name, as: UTF8.self) ?? PrintableText.of(name))
+      names.append(PrintableText.forPrograms(name))
       offset = (offset + entry.length).roundedUp(to: 8)
       guard offset - header.snapshotsOffset <= Limits.snapshotTableBytes else {
         throw BlockError(
