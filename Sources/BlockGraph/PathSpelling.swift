@@ -1,5 +1,6 @@
 package import BlockCore
 import BlockIO
+import Glibc
 package import ImageFormats
 
 /// A path without what two spellings of one path may differ in: doubled slashes, `.`, and `..`
@@ -42,13 +43,14 @@ extension BlockNode {
   }
 
   /// The absolute name of the node's file without `.`, `..` and doubled slashes, as it may be
-  /// stored where others read it; the name as it is, where a symbolic link on the way makes the
-  /// plain one another file, or where it is not text. Lane.
+  /// stored where others read it; with these, where a symbolic link on the way makes the plain one
+  /// another file, or where it is not text. Lane.
   package func plainPath(_ gate: OpenGate) -> [UInt8] {
-    let spelling = PathSpelling(fileName)
-    guard hasTextName, spelling.isAbsolute, let file = bottomFile,
-      let plain = try? FileName(spelling.text), let found = try? gate.identity(of: plain),
-      found == file.identity
+    guard let file = bottomFile else { return path }
+    let path = absolutePath(path)
+    guard let text = String(validating: path, as: UTF8.self),
+      let plain = try? FileName(PathSpelling(text).text),
+      let found = try? gate.identity(of: plain), found == file.identity
     else { return path }
     return plain.bytes
   }
@@ -67,4 +69,13 @@ extension BlockNode {
 
   /// Whether the file's name is text, so that a client can say it.
   var hasTextName: Bool { path.elementsEqual(fileName.utf8) }
+}
+
+/// `path` from the root: a relative one begins in this process's directory, which the reader of a
+/// header need not be in.
+private func absolutePath(_ path: [UInt8]) -> [UInt8] {
+  guard path.first != UInt8(ascii: "/"), let directory = unsafe getcwd(nil, 0) else { return path }
+  defer { unsafe free(directory) }
+  let bytes = unsafe UnsafeRawBufferPointer(start: directory, count: strlen(directory))
+  return unsafe Array(bytes) + [UInt8(ascii: "/")] + path
 }

@@ -66,7 +66,7 @@ package final class Connection {
   package nonisolated static let readBytes = 64 << 10
   /// The usual bound of an outbox: thousands of events.
   package nonisolated static let outboxBytes = 1 << 20
-  /// The most descriptors of a peer that wait to be taken; of more the oldest are closed.
+  /// The most descriptors of a peer that wait to be taken; those that come then are closed.
   private nonisolated static let mostPassed = 16
   /// How long `finish` waits for a peer that does not read.
   package nonisolated static let patience = Duration.seconds(10)
@@ -227,8 +227,11 @@ package final class Connection {
     passed.isEmpty ? nil : passed.removeFirst().descriptor
   }
 
-  /// Closes the descriptors that came with the first `count` bytes of the peer.
-  package func dropDescriptors(ofFirst count: Int) { passed.removeAll { $0.end <= count } }
+  /// Closes the descriptors that came with the first `count` bytes of the peer, but not those that
+  /// came with the first `kept` of these.
+  package func dropDescriptors(ofFirst count: Int, but kept: Int = 0) {
+    passed.removeAll { $0.end > kept && $0.end <= count }
+  }
 
   // MARK: - Readiness
 
@@ -259,8 +262,10 @@ package final class Connection {
       count = max(0, Int(received))
     }
     received += bytes.count
-    if passed >= 0 { self.passed.append((OwnedDescriptor(owning: passed), received)) }
-    if self.passed.count > Connection.mostPassed { self.passed.removeFirst() }
+    if passed >= 0 {
+      let descriptor = OwnedDescriptor(owning: passed)
+      if self.passed.count < Connection.mostPassed { self.passed.append((descriptor, received)) }
+    }
     switch failure {
     case 0 where bytes.isEmpty:
       state = .ended

@@ -96,3 +96,23 @@ func movedBase(command: String, isReplaced: Bool) throws {
   #expect(outcome.error == nil, "\(outcome)")
   try stage.stop()
 }
+
+@Test("A header names the base from the root, whatever directory the daemon runs in")
+func relativeBase() throws {
+  let stage = try DaemonStage(launcher: ["/usr/bin/env", "-C", "/"])
+  let relative = ["base", "middle", "overlay"].map { String(stage.path($0).dropFirst()) }
+  var below: BlockdevOptions?
+  for (name, path) in zip(["base", "middle", "overlay"], relative) {
+    let file = BlockdevOptions(.file(FileOptions(filename: path)))
+    let backing = below.map { BackingReference.reference(.options($0)) } ?? .none
+    below = BlockdevOptions(
+      .qcow2(Qcow2Options(file: .options(file), backing: backing)), nodeName: name)
+  }
+  try stage.client.execute(BlockdevAdd(try #require(below)))
+  let outcome = try stage.client.commit("overlay") {
+    ($0.topNode, $0.baseNode) = ("middle", "base")
+  }
+  #expect(outcome.error == nil, "\(outcome)")
+  #expect(try link(stage, "overlay")["backing-filename"] == .string(stage.path("base")))
+  try stage.stop()
+}

@@ -214,11 +214,41 @@ func descriptorsOfCutMessages() throws {
         #expect(try other.descriptors() == before)
       }
     }
-    // What came with the end of a line came with that line.
-    #expect(try client.error(#"{"execute": "query-jobs"}"# + "\r\n", passing: [base]) == nil)
-    #expect(try client.error(add(to: 1)) == "No file descriptor supplied via SCM_RIGHTS")
+    // What came with whitespace behind a message came with that message.
+    for tail in ["", " ", "\t", "\r\n", " \n", "\n ", "\r\n \r\n"] {
+      for message in [#"{"execute": "query-jobs"}"#, #"{"execute": 01}"#, "\u{1}\n"] {
+        _ = try client.error(message + tail, passing: [base])
+        #expect(try client.error(add(to: 1)) == "No file descriptor supplied via SCM_RIGHTS")
+      }
+    }
   }
   #expect(stage.daemon.stop() == 0)
+}
+
+@Test("114: a descriptor that came with a command out of band is for none of those that wait")
+func descriptorsOutOfBand() throws {
+  let stage = try DaemonStage()
+  try stage.openChain()
+  try stage.slowCommit("j")
+  let client = try MonitorSocket(stage.daemon.socket)
+  _ = try client.next()
+  let enable = #"{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}"#
+  _ = try client.answer(to: enable)
+  let add = #"{"execute": "add-fd", "arguments": {"fdset-id": 1}}"#
+  try stage.withFile(stage.path("base"), O_RDONLY) { (base) throws in
+    try stage.withFile(stage.path("middle"), O_RDONLY) { (middle) throws in
+      try client.send(#"{"execute": "job-wait", "arguments": {"id": "j"}, "id": 1}"#)
+      let unasked = try client.answer(
+        to: #"{"exec-oob": "query-version", "id": 2}"#, passing: [base])
+      #expect(unasked["id"] == 2)
+      try client.send(add, passing: [middle])
+      try stage.client.execute(JobCancel { $0.id = "j" })
+      for _ in 0..<2 { #expect(try client.nextAnswer()["return"] != nil) }
+      // Only another one of the same file can stand beside it.
+      #expect(try client.answer(to: add, passing: [middle])["return"] != nil)
+    }
+  }
+  try stage.stop()
 }
 
 @Test("A set is no name for an image's header: not there already, and not to be stored")

@@ -110,8 +110,7 @@ extension DaemonServices {
     let gate = graph.gate
     let made = await LanePool.shared.perform(on: node.device) { () throws(BlockError) in
       var options = Qcow2CreateOptions(size: node.virtualSize)
-      options.backing = BackingLink(
-        bytes: absolutePath(node.plainPath(gate)), format: node.image.format)
+      options.backing = BackingLink(bytes: node.plainPath(gate), format: node.image.format)
       let target = try gate.create(file)
       do throws(BlockError) {
         try Qcow2Create.create(options, on: target)
@@ -140,12 +139,4 @@ extension DaemonServices {
     overlay.cacheNoFlush = settings.cacheNoFlush
     return overlay
   }
-}
-
-/// `path` from the root on.
-private func absolutePath(_ path: [UInt8]) -> [UInt8] {
-  guard path.first != UInt8(ascii: "/") else { return path }
-  guard let directory = unsafe getcwd(nil, 0) else { return path }
-  defer { unsafe free(directory) }
-  return Array("\(unsafe String(cString: directory))/".utf8) + path
 }

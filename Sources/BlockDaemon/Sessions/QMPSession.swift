@@ -177,12 +177,15 @@ final class QMPSession {
   /// whole message any more.
   private func takeMessages() -> Bool {
     while takesMessages {
+      let begin = framer.endOfLast
       guard let frame = framer.next() else { return true }
       // The next message has a time of its own.
       deadline = nil
       let message = QMPSession.message(
         in: frame, bytes: framer.messageBytes, outOfBand: allowsOutOfBand)
       if case .request(let request) = message, request.isOutOfBand {
+        // None of these takes one; what came with those that wait stays for them.
+        connection.dropDescriptors(ofFirst: framer.endOfLast, but: begin)
         runOutOfBand(request)
       } else {
         waiting.append(

@@ -24,8 +24,8 @@ package struct MessageFramer: Sendable {
   /// How many bytes the message had that `next` gave last.
   package private(set) var messageBytes = 0
 
-  /// How many bytes of the stream the messages so far had, bad ones and line ends behind them
-  /// included.
+  /// How many bytes of the stream the messages so far had, bad ones included, and the whitespace
+  /// that came along with each behind it.
   package private(set) var endOfLast = 0
 
   /// How many bytes are kept of what was received.
@@ -74,6 +74,7 @@ package struct MessageFramer: Sendable {
       let byte = input[position]
       if skips(byte) {
         position += 1
+        if skipping == .nothing { passWhitespace() }
         start = position
         endOfLast = forgotten + start
         continue
@@ -86,7 +87,7 @@ package struct MessageFramer: Sendable {
         if !before { position += 1 }
         let text = input[start..<position]
         messageBytes = text.count
-        while position < input.count, MessageFramer.endsLine(input[position]) { position += 1 }
+        passWhitespace()
         let judge = scanner
         beginMessage()
         return fault.map { .error(QMPError($0.description)) } ?? frame(text, goodTo: judge)
@@ -96,6 +97,8 @@ package struct MessageFramer: Sendable {
           skipping = .line
         } else if scanner.isInsideString {
           skipping = .string
+        } else {
+          passWhitespace()
         }
         beginMessage()
         return .error(QMPError(error.description))
@@ -112,8 +115,15 @@ package struct MessageFramer: Sendable {
   /// Whether a new message may begin behind `byte`, whatever stands before it.
   private static func ends(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\n") || byte == 0xFF }
 
-  private static func endsLine(_ byte: UInt8) -> Bool {
-    byte == UInt8(ascii: "\r") || byte == UInt8(ascii: "\n")
+  private mutating func passWhitespace() {
+    while position < input.count, MessageFramer.isWhitespace(input[position]) { position += 1 }
+  }
+
+  private static func isWhitespace(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n"), UInt8(ascii: "\r"): true
+    default: false
+    }
   }
 
   /// Whether `byte` is one of those that are skipped.
