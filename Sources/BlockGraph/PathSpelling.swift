@@ -60,6 +60,12 @@ extension BlockNode {
   package func requireFile(at name: [UInt8], _ gate: OpenGate) throws(BlockError) {
     guard let file = bottomFile else { return }
     let name = try FileName(bytes: name)
+    guard name.bytes.first == UInt8(ascii: "/") else {
+      throw BlockError(
+        .notFound,
+        "The file of node '\(self.name)' has no name from the root, as the directory that "
+          + "'\(name.string)' begins in is gone: give 'backing-file'", file: name.string)
+    }
     if (try? gate.identity(of: name)) == file.identity { return }
     throw BlockError(
       .notFound,

@@ -221,10 +221,14 @@ package final class Connection {
     updateReading()
   }
 
-  /// Hands over the first descriptor that the peer has passed and nobody has taken. To let go of
-  /// the answer closes it.
-  package func takeDescriptor() -> OwnedDescriptor? {
-    passed.isEmpty ? nil : passed.removeFirst().descriptor
+  /// Hands over a descriptor that is for `message`, which says which bytes of the peer that is: the
+  /// first that came with some of these; where none did, the first that came with what stands
+  /// before them and behind the one before it. To let go of the answer closes it.
+  package func takeDescriptor(for message: Range<Int>) -> OwnedDescriptor? {
+    let own = passed.firstIndex { $0.end > message.lowerBound && $0.end <= message.upperBound }
+    guard let index = own ?? passed.firstIndex(where: { $0.end <= message.lowerBound })
+    else { return nil }
+    return passed.remove(at: index).descriptor
   }
 
   /// Closes the descriptors that came with the first `count` bytes of the peer, but not those that

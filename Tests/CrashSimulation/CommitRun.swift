@@ -107,8 +107,10 @@ struct CommitRun {
     }
     var nodes: [BlockNode] = []
     for (name, image) in zip(names, images) {
+      // Where the files are real, their names are looked at.
       let node = BlockNode(
-        name: name, driverName: image.format, image: image, fileName: name,
+        name: name, driverName: image.format, image: image,
+        fileName: (image.dataStorage as? HostFile)?.name ?? name,
         device: DeviceKey(1), options: NodeOptions(discard: .unmap))
       graph.insert(node, over: nodes.last)
       nodes.append(node)

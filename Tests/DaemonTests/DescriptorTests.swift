@@ -214,12 +214,54 @@ func descriptorsOfCutMessages() throws {
         #expect(try other.descriptors() == before)
       }
     }
-    // What came with whitespace behind a message came with that message.
-    for tail in ["", " ", "\t", "\r\n", " \n", "\n ", "\r\n \r\n"] {
+    // What came with the end of a line came with that line; what came with other whitespace may be
+    // for the next command, as some clients do it, unless that has one of its own.
+    try stage.withFile(stage.path("middle"), O_RDONLY) { (middle) throws in
       for message in [#"{"execute": "query-jobs"}"#, #"{"execute": 01}"#, "\u{1}\n"] {
-        _ = try client.error(message + tail, passing: [base])
-        #expect(try client.error(add(to: 1)) == "No file descriptor supplied via SCM_RIGHTS")
+        for tail in ["", "\r\n", "\n\n"] {
+          _ = try client.error(message + tail, passing: [base])
+          #expect(try client.error(add(to: 1)) == "No file descriptor supplied via SCM_RIGHTS")
+        }
+        for tail in [" ", "\t", " \n", "\n "] {
+          _ = try client.error(message + tail, passing: [base])
+          for _ in 0..<2 { #expect(try client.error(add(to: 1), passing: [middle]) == nil) }
+          try stage.client.execute(RemoveFD { $0.set = 1 })
+        }
       }
+    }
+  }
+  #expect(stage.daemon.stop() == 0)
+}
+
+@Test("114: a descriptor with a space is for the command behind it, and none is for one before it")
+func descriptorsWithSpaces() throws {
+  let stage = try DaemonStage()
+  let client = try PassingClient(stage)
+  let names = ["base", "middle", "overlay"]
+  func add(_ set: Int) -> String {
+    #"{"execute": "add-fd", "arguments": {"fdset-id": \#(set)}}"#
+  }
+  let files = names.map { open(stage.path($0), O_RDONLY | O_CLOEXEC) }
+  defer { files.forEach { close($0) } }
+  for isSpace in [true, false] {
+    // All of it is there at once.
+    #expect(kill(stage.daemon.pid, SIGSTOP) == 0)
+    try client.monitor.send(isSpace ? #"{"execute": "query-jobs"}"# : add(9))
+    for (set, file) in files.enumerated() {
+      if isSpace {
+        try client.monitor.send(" ", passing: [file])
+        try client.monitor.send(add(set))
+      } else {
+        try client.monitor.send(add(set), passing: [file])
+      }
+    }
+    #expect(kill(stage.daemon.pid, SIGCONT) == 0)
+    #expect((try client.monitor.nextAnswer()["return"] != nil) == isSpace)
+    for _ in files { #expect(try client.monitor.nextAnswer()["return"] != nil) }
+    // Only another one of the same file can stand beside each.
+    for (set, file) in files.enumerated() {
+      #expect(try client.error(add(set), passing: [file]) == nil)
+      try stage.client.execute(RemoveFD { $0.set = set })
     }
   }
   #expect(stage.daemon.stop() == 0)

@@ -58,7 +58,13 @@ package struct CrashOracle {
       }
     }
     for (name, links) in expected.links {
-      let link = try open(name, without: []).first?.driver.backingLink
+      var link = try open(name, without: []).first?.driver.backingLink
+      // Real files are named from the root.
+      if let found = link, found.name.hasPrefix("/"),
+        let plain = found.name.split(separator: "/").last
+      {
+        link = BackingLink(name: String(plain), format: found.format)
+      }
       if !links.contains(where: { $0 == link }) {
         throw .view("\(name) names \(String(describing: link)) as its backing file")
       }
@@ -178,8 +184,8 @@ package struct CrashOracle {
     var layers: [Layer] = []
     var next: String? = name
     while let path = next, layers.count <= names.count {
-      var current = path[...]
-      while current.hasPrefix("./") { current.removeFirst(2) }
+      // All lie in one directory.
+      let current = path.split(separator: "/").last ?? ""
       guard let index = names.firstIndex(where: { $0 == current }),
         !unneeded.contains(names[index])
       else { throw .view("\(name) leads to \(String(current).printable), which is gone") }

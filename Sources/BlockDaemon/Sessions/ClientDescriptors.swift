@@ -18,6 +18,8 @@ final class ClientDescriptors {
   /// What the client may ask for.
   let access: SessionAccess
   private var named: [String: OwnedDescriptor] = [:]
+  /// Where the command that is at work stands in the client's stream.
+  var message = 0..<0
 
   /// The descriptors that come by `connection`; none come without.
   init(_ connection: Connection?, _ access: SessionAccess = .full) {
@@ -27,7 +29,7 @@ final class ClientDescriptors {
 
   /// The descriptor that came with the command. Throws where none came.
   func take() throws(QMPError) -> OwnedDescriptor {
-    guard let descriptor = connection?.takeDescriptor() else {
+    guard let descriptor = connection?.takeDescriptor(for: message) else {
       throw QMPError("No file descriptor supplied via SCM_RIGHTS")
     }
     return descriptor

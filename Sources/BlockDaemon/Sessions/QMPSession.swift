@@ -48,8 +48,8 @@ final class QMPSession {
     let message: Message
     /// How many the client sent for it.
     let bytes: Int
-    /// Where it ends in the client's stream.
-    let end: Int
+    /// Where it stands in the client's stream.
+    let place: Range<Int>
   }
 
   private var framer = MessageFramer()
@@ -70,8 +70,6 @@ final class QMPSession {
   private var hasEnded = false
   /// Bad messages since the last good one.
   private var badMessages = 0
-  /// Where the message ends that was worked on last in its turn.
-  private var endOfDone = 0
   /// Runs while a message has begun and not ended.
   private var deadline: ControlTimer?
 
@@ -152,8 +150,8 @@ final class QMPSession {
     while !isBusy, !waiting.isEmpty, !connection.isCongested {
       let next = waiting.removeFirst()
       // What came with the messages before, and was not asked for.
-      connection.dropDescriptors(ofFirst: endOfDone)
-      endOfDone = next.end
+      connection.dropDescriptors(ofFirst: descriptors.message.upperBound)
+      descriptors.message = next.place
       switch next.message {
       case .bad(let answer): refuse(answer)
       case .request(let request):
@@ -189,7 +187,9 @@ final class QMPSession {
         runOutOfBand(request)
       } else {
         waiting.append(
-          Waiting(message: message, bytes: framer.messageBytes, end: framer.endOfLast))
+          Waiting(
+            message: message, bytes: framer.messageBytes,
+            place: framer.startOfLast..<framer.endOfLast))
       }
     }
     return false

@@ -24,8 +24,9 @@ package struct MessageFramer: Sendable {
   /// How many bytes the message had that `next` gave last.
   package private(set) var messageBytes = 0
 
-  /// How many bytes of the stream the messages so far had, bad ones included, and the whitespace
-  /// that came along with each behind it.
+  /// Where the last message, good or bad, began in the stream, in bytes; and where it ended, with
+  /// the ends of lines that came along behind it.
+  package private(set) var startOfLast = 0
   package private(set) var endOfLast = 0
 
   /// How many bytes are kept of what was received.
@@ -74,7 +75,7 @@ package struct MessageFramer: Sendable {
       let byte = input[position]
       if skips(byte) {
         position += 1
-        if skipping == .nothing { passWhitespace() }
+        if skipping == .nothing { passLineEnd() }
         start = position
         endOfLast = forgotten + start
         continue
@@ -87,7 +88,7 @@ package struct MessageFramer: Sendable {
         if !before { position += 1 }
         let text = input[start..<position]
         messageBytes = text.count
-        passWhitespace()
+        passLineEnd()
         let judge = scanner
         beginMessage()
         return fault.map { .error(QMPError($0.description)) } ?? frame(text, goodTo: judge)
@@ -98,7 +99,7 @@ package struct MessageFramer: Sendable {
         } else if scanner.isInsideString {
           skipping = .string
         } else {
-          passWhitespace()
+          passLineEnd()
         }
         beginMessage()
         return .error(QMPError(error.description))
@@ -115,14 +116,9 @@ package struct MessageFramer: Sendable {
   /// Whether a new message may begin behind `byte`, whatever stands before it.
   private static func ends(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\n") || byte == 0xFF }
 
-  private mutating func passWhitespace() {
-    while position < input.count, MessageFramer.isWhitespace(input[position]) { position += 1 }
-  }
-
-  private static func isWhitespace(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n"), UInt8(ascii: "\r"): true
-    default: false
+  private mutating func passLineEnd() {
+    while position < input.count, input[position] == 0x0d || input[position] == 0x0a {
+      position += 1
     }
   }
 
@@ -136,6 +132,7 @@ package struct MessageFramer: Sendable {
 
   private mutating func beginMessage() {
     scanner = JSONScanner(limits: limits)
+    startOfLast = forgotten + start
     start = position
     endOfLast = forgotten + start
   }
