@@ -56,21 +56,24 @@ extension BlockNode {
   }
 
   /// Throws `notFound` where `name`, which a header is to say for this node, leads to another file
-  /// by now than the one that is open: it was renamed, or replaced. Lane.
-  package func requireFile(at name: [UInt8], _ gate: OpenGate) throws(BlockError) {
+  /// by now than the one that is open: it was renamed, or replaced. `argument` of the command can
+  /// say what is meant. Lane.
+  package func requireFile(
+    at name: [UInt8], _ gate: OpenGate, orGive argument: String = "backing-file"
+  ) throws(BlockError) {
     guard let file = bottomFile else { return }
     let name = try FileName(bytes: name)
     guard name.bytes.first == UInt8(ascii: "/") else {
       throw BlockError(
         .notFound,
         "The file of node '\(self.name)' has no name from the root, as the directory that "
-          + "'\(name.string)' begins in is gone: give 'backing-file'", file: name.string)
+          + "'\(name.string)' begins in is gone: give '\(argument)'", file: name.string)
     }
     if (try? gate.identity(of: name)) == file.identity { return }
     throw BlockError(
       .notFound,
       "The file of node '\(self.name)' was renamed or replaced: '\(name.string)' is not what was "
-        + "opened, so no header names it; put it back, or give 'backing-file'", file: name.string)
+        + "opened, so no header names it; put it back, or give '\(argument)'", file: name.string)
   }
 
   /// Whether the file's name is text, so that a client can say it.

@@ -116,3 +116,24 @@ func relativeBase() throws {
   #expect(try link(stage, "overlay")["backing-filename"] == .string(stage.path("base")))
   try stage.stop()
 }
+
+@Test("No overlay is made over a file that was renamed or replaced")
+func movedTop() throws {
+  let stage = try DaemonStage()
+  try stage.openChain()
+  let (top, elsewhere, new) = (stage.path("overlay"), stage.path("old"), stage.path("new"))
+  let snapshot = BlockdevSnapshotSync {
+    ($0.nodeName, $0.file, $0.overlayName) = ("overlay", new, "new")
+  }
+  for isReplaced in [false, true] {
+    try FileManager.default.moveItem(atPath: top, toPath: elsewhere)
+    if isReplaced { try FileManager.default.copyItem(atPath: elsewhere, toPath: top) }
+    let refusal = try stage.refusal(of: snapshot).message
+    #expect(refusal.contains("The file of node 'overlay' was renamed or replaced: '\(top)'"))
+    #expect(!FileManager.default.fileExists(atPath: new))
+    if isReplaced { try FileManager.default.removeItem(atPath: top) }
+    try FileManager.default.moveItem(atPath: elsewhere, toPath: top)
+  }
+  try stage.client.execute(snapshot)
+  try stage.stop()
+}

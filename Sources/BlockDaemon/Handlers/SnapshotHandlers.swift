@@ -110,7 +110,9 @@ extension DaemonServices {
     let gate = graph.gate
     let made = await LanePool.shared.perform(on: node.device) { () throws(BlockError) in
       var options = Qcow2CreateOptions(size: node.virtualSize)
-      options.backing = BackingLink(bytes: node.plainPath(gate), format: node.image.format)
+      let name = node.plainPath(gate)
+      try node.requireFile(at: name, gate, orGive: "mode")
+      options.backing = BackingLink(bytes: name, format: node.image.format)
       let target = try gate.create(file)
       do throws(BlockError) {
         try Qcow2Create.create(options, on: target)
