@@ -44,7 +44,7 @@ package struct BackingChain: Sendable {
   }
 
   /// Writes pieces of `bytes`, which do not overlap, to the top layer.
-  package func write(_ pieces: [WritePiece], of bytes: RawSpan) throws(BlockError) {
+  package func write(_ pieces: [GuestPiece], of bytes: RawSpan) throws(BlockError) {
     try top.write(pieces, of: bytes, over: view(from: 1))
   }
 

@@ -88,7 +88,7 @@ extension BlockNode {
   /// Writes pieces of `bytes`, which do not overlap, while nothing else touches what lies from the
   /// first to the last of them. Lane.
   package func write(
-    _ pieces: [WritePiece], of bytes: RawSpan, over backing: (any BackingView)?
+    _ pieces: [GuestPiece], of bytes: RawSpan, over backing: (any BackingView)?
   ) throws(BlockError) {
     guard let first = pieces.first else { return }
     var hull = first.range

@@ -215,6 +215,13 @@ extension HostFile {
     }
   }
 
+  package func prefetch(_ range: ByteRange) {
+    // Past the page cache there is no place for it. What goes wrong here the read itself says.
+    guard alignment == 1 else { return }
+    _ = posix_fadvise(
+      openFile().descriptor, range.lower, range.length, POSIX_FADV_WILLNEED)
+  }
+
   package func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
     let file = try writableFile()
     defer { noteChange(upTo: offset + bytes.byteCount) }

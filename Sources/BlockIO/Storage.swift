@@ -26,6 +26,9 @@ package protocol Storage: AnyObject, Sendable {
   @discardableResult
   func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) -> Int
 
+  /// Says that `range` will be read soon: where the system can, it is fetched meanwhile.
+  func prefetch(_ range: ByteRange)
+
   /// Writes all of `bytes`; grows a file where needed. Fails with `noSpace`, `readOnly`, `io` or
   /// `poisoned`.
   func write(_ bytes: RawSpan, at offset: Int) throws(BlockError)
@@ -159,6 +162,9 @@ extension Storage {
       }
     }
   }
+
+  /// Nothing: a storage that can do better says so.
+  package func prefetch(_ range: ByteRange) {}
 
   /// Promises nothing: a storage that can do better says so.
   package func reserve(_ range: ByteRange) throws(BlockError) {}

@@ -42,6 +42,13 @@ package protocol ImageDriver: AnyObject, Sendable {
   /// (those are the caller's, found by `mappings`).
   func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError)
 
+  /// Fills the places of `pieces` in `bytes`, which `mappings` calls compressed; they come in the
+  /// guest's order. Each cluster is decompressed once, however many pieces want a part of it, and
+  /// what is read next is on its way meanwhile.
+  func readCompressed(
+    _ pieces: [GuestPiece], into bytes: inout MutableRawSpan
+  ) throws(BlockError)
+
   /// Writes `range`, whose bytes `fill` brings to where they are to lie, part by part in order;
   /// parts of clusters that the write does not cover are filled from this layer or, where it holds
   /// nothing, from `backing` (nil reads zero).
@@ -51,7 +58,7 @@ package protocol ImageDriver: AnyObject, Sendable {
 
   /// Writes pieces of `bytes`, which do not overlap, to where they belong, in any order.
   func write(
-    _ pieces: [WritePiece], of bytes: RawSpan, over backing: (any BackingView)?
+    _ pieces: [GuestPiece], of bytes: RawSpan, over backing: (any BackingView)?
   ) throws(BlockError)
 
   /// Makes `range` read zero whatever lies underneath, with as few bytes stored as the format
@@ -94,10 +101,10 @@ package typealias WriteFiller = (
   _ part: ByteRange, _ storage: any Storage, _ offset: Int
 ) throws(BlockError) -> Void
 
-/// Bytes in memory, and where on the guest's disk they belong.
+/// Bytes in memory, and where on the guest's disk they belong or come from.
 ///
 /// Isolation: value.
-package struct WritePiece: Hashable, Sendable {
+package struct GuestPiece: Hashable, Sendable {
   /// The guest bytes; not empty.
   package var range: ByteRange
   /// The first one's index in memory.
@@ -109,7 +116,7 @@ package struct WritePiece: Hashable, Sendable {
   }
 
   /// Appends `next` to `list`, as one with the last where it goes on from there, in memory too.
-  package static func append(_ next: WritePiece, to list: inout [WritePiece]) {
+  package static func append(_ next: GuestPiece, to list: inout [GuestPiece]) {
     if let last = list.last, last.range.upper == next.range.lower,
       last.place + last.range.length == next.place
     {
@@ -121,9 +128,16 @@ package struct WritePiece: Hashable, Sendable {
 }
 
 extension ImageDriver {
+  /// For formats without compression, whose mappings never say so.
+  package func readCompressed(
+    _ pieces: [GuestPiece], into bytes: inout MutableRawSpan
+  ) throws(BlockError) {
+    precondition(pieces.isEmpty, "only a format that compresses is asked for it")
+  }
+
   /// One piece after the other; formats that can do better say so.
   package func write(
-    _ pieces: [WritePiece], of bytes: RawSpan, over backing: (any BackingView)?
+    _ pieces: [GuestPiece], of bytes: RawSpan, over backing: (any BackingView)?
   ) throws(BlockError) {
     for piece in pieces {
       let part = bytes.extracting(piece.place..<piece.place + piece.range.length)

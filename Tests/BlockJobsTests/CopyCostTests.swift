@@ -1,7 +1,9 @@
 import BlockCore
 import BlockGraph
+import BlockIO
 import BlockRuntime
 import ImageFormats
+import Synchronization
 import TestSupport
 import Testing
 
@@ -113,5 +115,78 @@ struct CopyCostTests {
       if case .write(_, let bytes) = entry.event { sum + bytes.count } else { sum }
     }
     #expect(written == 2 * cluster)
+  }
+
+  @Test("long runs go from file to file, and no byte of them through the process")
+  func fromFileToFile() async throws {
+    let directory = try TemporaryDirectory()
+    let stage = try JobStage()
+    let file = try HostFile.create(FileName(directory.file("base")))
+    let storage = RecordingStorage(file, log: StorageLog())
+    let base = try stage.qcow2("base", size: 32 << 20, on: storage)
+    let top = try stage.qcow2(
+      "top", size: 32 << 20, over: base, on: HostFile.create(FileName(directory.file("top"))))
+    var random = SeededGenerator(seed: 5)
+    for megabyte in stride(from: 0, to: 32, by: 2) {
+      try stage.write(random.bytes(1 << 20), to: top, at: megabyte << 20)
+    }
+    let before = try stage.view(top)
+    let job = try stage.commit(top, into: base) { _, options in options.autoComplete = true }
+    #expect(await stage.end(of: job).error == nil)
+    #expect(storage.copiedBytes == 16 << 20)
+    #expect(try stage.view(base).isSame(as: before))
+  }
+
+  @Test("compressed clusters are read once, neighbours together, however a layer cuts them up")
+  func compressed() async throws {
+    let directory = try TemporaryDirectory()
+    var random = SeededGenerator(seed: 9)
+    var expected: [UInt8] = []
+    for index in 0..<32 {
+      let start = random.bytes(1000)
+      expected += start + [UInt8](repeating: UInt8(index + 1), count: cluster - start.count)
+    }
+    try directory.write(expected, to: "raw")
+    let made = try QemuTools.img(
+      "convert", "-c", "-f", "raw", "-O", "qcow2", directory.file("raw"), directory.file("packed"))
+    try #require(made.status == 0, "\(made.output)")
+    let packed = ReadLog(try MemoryStorage(directory.read("packed"), name: "packed"))
+
+    let stage = try JobStage()
+    let size = expected.count
+    let base = try stage.qcow2("base", size: size)
+    let middle = stage.add("middle", try Qcow2Image.open(on: packed, readOnly: true), over: base)
+    let top = try stage.qcow2("top", size: size, clusterSize: 4096, over: middle)
+    for offset in stride(from: 0, to: size, by: 8192) {
+      let bytes = random.bytes(4096)
+      try stage.write(bytes, to: top, at: offset)
+      expected.replaceSubrange(offset..<offset + 4096, with: bytes)
+    }
+    let start = packed.reads.count
+    let job = try stage.commit(top, into: base) { _, options in options.autoComplete = true }
+    #expect(await stage.end(of: job).error == nil)
+    #expect(try stage.view(base).isSame(as: expected))
+    // All of it is one window; its tables are read once, too.
+    let reads = packed.reads[start...]
+    #expect(reads.count <= 3, "\(reads)")
+  }
+}
+
+/// A storage that notes what is read of it.
+///
+/// Isolation: any thread; state behind `log`.
+private final class ReadLog: WrappingStorage {
+  let base: any Storage
+  private let log = Mutex<[ByteRange]>([])
+
+  init(_ base: any Storage) { self.base = base }
+
+  /// All reads so far.
+  var reads: [ByteRange] { log.withLock { $0 } }
+
+  func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) -> Int {
+    let range = ByteRange(at: offset, length: bytes.byteCount)
+    log.withLock { $0.append(range) }
+    return try base.read(into: &bytes, at: offset)
   }
 }

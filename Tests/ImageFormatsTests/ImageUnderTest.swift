@@ -61,10 +61,10 @@ final class ImageUnderTest {
 
   /// Writes `bytes` to the ranges, which do not overlap and together are as long, in one call.
   func write(_ bytes: [UInt8], apart ranges: [ByteRange]) throws {
-    var pieces: [WritePiece] = []
+    var pieces: [GuestPiece] = []
     var place = 0
     for range in ranges {
-      pieces.append(WritePiece(range, at: place))
+      pieces.append(GuestPiece(range, at: place))
       place += range.length
     }
     try bytes.withBytes { (source) throws(BlockError) in

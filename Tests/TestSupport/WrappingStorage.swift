@@ -19,6 +19,7 @@ extension WrappingStorage {
   package func read(into bytes: inout MutableRawSpan, at offset: Int) throws(BlockError) -> Int {
     try base.read(into: &bytes, at: offset)
   }
+  package func prefetch(_ range: ByteRange) { base.prefetch(range) }
   package func write(_ bytes: RawSpan, at offset: Int) throws(BlockError) {
     try base.write(bytes, at: offset)
   }

@@ -17,7 +17,7 @@ struct CopyBatch {
   /// A part that one layer holds.
   private struct Part {
     let layer: Int
-    var piece: WritePiece
+    var piece: GuestPiece
   }
 
   private let source: CopySource
@@ -59,7 +59,7 @@ struct CopyBatch {
       length = max(0, end.roundedDown(to: alignment) - range.lower)
     }
     if length == 0 { return 0 }
-    let piece = WritePiece(range.prefix(length), at: bytes)
+    let piece = GuestPiece(range.prefix(length), at: bytes)
     if let last = parts.last, last.layer == layer, last.piece.range.upper == range.lower {
       parts[parts.count - 1].piece.range.length += length
     } else {
@@ -73,13 +73,8 @@ struct CopyBatch {
   /// it.
   mutating func copy() throws(StepError) {
     if parts.isEmpty { return }
-    var first = 0
-    while first < parts.count {
-      var next = first + 1
-      while next < parts.count, parts[next].layer == parts[first].layer { next += 1 }
-      let group = parts[first..<next]
-      try StepError.during(.read) { () throws(BlockError) in try read(group) }
-      first = next
+    try StepError.during(.read) { () throws(BlockError) in
+      for layer in Set(parts.map(\.layer)).sorted() { try read(of: layer) }
     }
     try StepError.during(.write) { () throws(BlockError) in try write() }
     parts.removeAll(keepingCapacity: true)
@@ -88,25 +83,26 @@ struct CopyBatch {
 
   // MARK: Reading
 
-  /// Reads parts of one layer, which are in order.
-  private func read(_ group: ArraySlice<Part>) throws(BlockError) {
-    guard let first = group.first, let last = group.last else { return }
-    let hull = ByteRange(from: first.piece.range.lower, to: last.piece.range.upper)
-    let count = group.reduce(0) { $0 + $1.piece.range.length }
-    try source.chain.nodes[first.layer].reading(count, from: hull) { (image) throws(BlockError) in
-      var requests: [IORequest] = []
-      var index = group.startIndex
+  /// Reads all parts of `layer`.
+  private func read(of layer: Int) throws(BlockError) {
+    let pieces = parts.filter { $0.layer == layer }.map(\.piece)
+    guard let first = pieces.first, let last = pieces.last else { return }
+    let hull = ByteRange(from: first.range.lower, to: last.range.upper)
+    let count = pieces.reduce(0) { $0 + $1.range.length }
+    try source.chain.nodes[layer].reading(count, from: hull) { (image) throws(BlockError) in
+      var reads = Reads()
+      var index = 0
       var done = 0
-      while index < group.endIndex {
-        let rest = ByteRange(from: group[index].piece.range.lower + done, to: hull.upper)
+      while index < pieces.count {
+        let rest = ByteRange(from: pieces[index].range.lower + done, to: hull.upper)
         for run in try image.mappings(in: rest, limit: CopyBatch.runsPerLook) {
-          while index < group.endIndex {
-            let piece = group[index].piece
+          while index < pieces.count {
+            let piece = pieces[index]
             let wanted = piece.range.dropping(done)
             let part = wanted.intersection(run.range)
             if part.isEmpty { break }
             let place = piece.place + part.lower - piece.range.lower
-            try take(part, run, of: image, to: place, &requests)
+            take(GuestPiece(part, at: place), run, &reads)
             done += part.length
             if done < piece.range.length { break }
             index += 1
@@ -114,25 +110,28 @@ struct CopyBatch {
           }
         }
       }
-      try image.dataStorage.perform(requests)
+      try buffer.withMutableBytes(0..<bytes) { (bytes) throws(BlockError) in
+        try image.readCompressed(reads.compressed, into: &bytes)
+      }
+      try image.dataStorage.perform(reads.requests)
     }
   }
 
-  /// Brings `part` of `run` to `place` of the buffer, or lets `requests` do it: the disk is asked
-  /// for all of them at once.
-  private func take(
-    _ part: ByteRange, _ run: ImageMapping, of image: any ImageDriver, to place: Int,
-    _ requests: inout [IORequest]
-  ) throws(BlockError) {
-    let memory = place..<place + part.length
+  /// What has to be read of a layer.
+  private struct Reads {
+    /// Of the file as it is: the disk is asked for all of it at once.
+    var requests: [IORequest] = []
+    var compressed: [GuestPiece] = []
+  }
+
+  /// Takes `piece`, which lies in `run`, into `reads`, or zeros it.
+  private func take(_ piece: GuestPiece, _ run: ImageMapping, _ reads: inout Reads) {
+    let memory = piece.place..<piece.place + piece.range.length
     switch run.content {
     case .data(let host):
-      let request = IORequest(.read, at: host + part.lower - run.range.lower, buffer, memory)
-      IORequest.append(request, to: &requests)
-    case .compressed:
-      try buffer.withMutableBytes(memory) { (bytes) throws(BlockError) in
-        try image.read(into: &bytes, at: part.lower)
-      }
+      let offset = host + piece.range.lower - run.range.lower
+      IORequest.append(IORequest(.read, at: offset, buffer, memory), to: &reads.requests)
+    case .compressed: GuestPiece.append(piece, to: &reads.compressed)
     // It held data when it was looked at. What came since is marked, and copied again.
     case .zero, .unallocated:
       buffer.withMutableBytes(memory) { (bytes: inout MutableRawSpan) in bytes.zero() }
@@ -142,8 +141,8 @@ struct CopyBatch {
   // MARK: Writing
 
   private func write() throws(BlockError) {
-    var pieces: [WritePiece] = []
-    var zeros: [WritePiece] = []
+    var pieces: [GuestPiece] = []
+    var zeros: [GuestPiece] = []
     buffer.withBytes(0..<bytes) { (bytes: RawSpan) in
       for part in parts { sort(part.piece, bytes, &pieces, &zeros) }
     }
@@ -164,10 +163,10 @@ struct CopyBatch {
   /// What of `pieces` the base does not show yet, in units of its clusters. `other` takes what it
   /// shows.
   private func differing(
-    _ pieces: [WritePiece], _ other: IOBuffer
-  ) throws(BlockError) -> [WritePiece] {
+    _ pieces: [GuestPiece], _ other: IOBuffer
+  ) throws(BlockError) -> [GuestPiece] {
     let unit = max(target.top.image.clusterSize, IOBuffer.alignment)
-    var changed: [WritePiece] = []
+    var changed: [GuestPiece] = []
     for piece in pieces {
       let whole = 0..<piece.range.length
       try other.withMutableBytes(whole) { (bytes) throws(BlockError) in
@@ -177,13 +176,13 @@ struct CopyBatch {
       while !rest.range.isEmpty {
         let start = rest.range.lower.roundedDown(to: unit)
         let length = min(start + (unit - rest.range.lower), rest.range.length)
-        let front = WritePiece(rest.range.prefix(length), at: rest.place)
+        let front = GuestPiece(rest.range.prefix(length), at: rest.place)
         let place = rest.range.lower - piece.range.lower
         let isSame = buffer.withBytes(front.place..<front.place + length) { (bytes: RawSpan) in
           other.withBytes(place..<place + length) { (shown: RawSpan) in bytes.isEqual(to: shown) }
         }
-        if !isSame { WritePiece.append(front, to: &changed) }
-        rest = WritePiece(rest.range.dropping(length), at: rest.place + length)
+        if !isSame { GuestPiece.append(front, to: &changed) }
+        rest = GuestPiece(rest.range.dropping(length), at: rest.place + length)
       }
     }
     return changed
@@ -191,23 +190,23 @@ struct CopyBatch {
 
   /// Splits `piece` into what is to be written and what is zero in whole units.
   private func sort(
-    _ piece: WritePiece, _ bytes: RawSpan, _ pieces: inout [WritePiece],
-    _ zeros: inout [WritePiece]
+    _ piece: GuestPiece, _ bytes: RawSpan, _ pieces: inout [GuestPiece],
+    _ zeros: inout [GuestPiece]
   ) {
     let unit = max(target.top.image.clusterSize, CopyBatch.leastZeroUnit)
     var rest = piece
     while !rest.range.isEmpty {
       let start = rest.range.lower.roundedDown(to: unit)
       let length = min(start + (unit - rest.range.lower), rest.range.length)
-      let front = WritePiece(rest.range.prefix(length), at: rest.place)
+      let front = GuestPiece(rest.range.prefix(length), at: rest.place)
       let isZero =
         length == unit && bytes.extracting(front.place..<front.place + length).isAllZero
       if isZero {
-        WritePiece.append(front, to: &zeros)
+        GuestPiece.append(front, to: &zeros)
       } else {
-        WritePiece.append(front, to: &pieces)
+        GuestPiece.append(front, to: &pieces)
       }
-      rest = WritePiece(rest.range.dropping(length), at: rest.place + length)
+      rest = GuestPiece(rest.range.dropping(length), at: rest.place + length)
     }
   }
 }

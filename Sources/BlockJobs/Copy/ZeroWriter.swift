@@ -44,7 +44,7 @@ struct ZeroWriter: Sendable {
     let part = slice.prefix(next - slice.lower)
     let zeros = [UInt8](repeating: 0, count: part.length)
     try zeros.withBytes { (bytes) throws(BlockError) in
-      try target.write([WritePiece(part, at: 0)], of: bytes)
+      try target.write([GuestPiece(part, at: 0)], of: bytes)
     }
     return part.length
   }

@@ -9,7 +9,7 @@ struct GatherPlan: Sendable {
   /// Neighbouring guest clusters that get neighbouring new ones.
   struct Part: Hashable, Sendable {
     /// The clusters, and where their bytes stand in memory.
-    var piece: WritePiece
+    var piece: GuestPiece
     /// The host offset of the first cluster.
     var host: Int
     /// Whether the new clusters read zero before anything is written.
@@ -18,16 +18,16 @@ struct GatherPlan: Sendable {
   /// What gets new clusters.
   var parts: [Part] = []
   /// What has to be written in another way: it has clusters, or covers only a part of one.
-  var others: [WritePiece] = []
+  var others: [GuestPiece] = []
 }
 
 extension Qcow2State {
   /// Takes clusters for what `pieces` cover of whole clusters that have none of their own: one
   /// change of the refcounts for all of them. After a failure none is taken.
-  mutating func planGathered(_ pieces: [WritePiece]) throws(BlockError) -> GatherPlan {
+  mutating func planGathered(_ pieces: [GuestPiece]) throws(BlockError) -> GatherPlan {
     try makeRoom()
     var plan = GatherPlan()
-    var fresh: [WritePiece] = []
+    var fresh: [GuestPiece] = []
     // On a device tables come before data (`planWrite`).
     if io.storage.traits.isDevice {
       plan.others = pieces
@@ -45,26 +45,26 @@ extension Qcow2State {
 
   /// Splits `piece` into what gets new clusters and what does not.
   private mutating func sort(
-    _ piece: WritePiece, fresh: inout [WritePiece], others: inout [WritePiece]
+    _ piece: GuestPiece, fresh: inout [GuestPiece], others: inout [GuestPiece]
   ) throws(BlockError) {
     let size = geometry.clusterSize
     var position = piece.range.lower
     while position < piece.range.upper {
       let start = position.roundedDown(to: size)
       let end = min(start + size, piece.range.upper)
-      let part = WritePiece(
+      let part = GuestPiece(
         ByteRange(from: position, to: end), at: piece.place + position - piece.range.lower)
       if part.range.length == size, case .none = try writeTarget(start) {
-        WritePiece.append(part, to: &fresh)
+        GuestPiece.append(part, to: &fresh)
       } else {
-        WritePiece.append(part, to: &others)
+        GuestPiece.append(part, to: &others)
       }
       position = end
     }
   }
 
   private mutating func takeClusters(
-    for pieces: [WritePiece], _ plan: inout GatherPlan
+    for pieces: [GuestPiece], _ plan: inout GatherPlan
   ) throws(BlockError) {
     var wanted = pieces.reduce(0) { $0 + geometry.clusters(for: $1.range.length) }
     var run = ClusterRun(first: HostCluster(index: 0), count: 0)
@@ -79,11 +79,11 @@ extension Qcow2State {
         }
         let count = min(run.count, geometry.clusters(for: rest.range.length))
         let length = count << geometry.clusterBits
-        let part = WritePiece(rest.range.prefix(length), at: rest.place)
+        let part = GuestPiece(rest.range.prefix(length), at: rest.place)
         plan.parts.append(
           GatherPlan.Part(piece: part, host: geometry.offset(of: run.first), isVirgin: isVirgin))
         run = ClusterRun(first: run.first + count, count: run.count - count)
-        rest = WritePiece(rest.range.dropping(length), at: rest.place + length)
+        rest = GuestPiece(rest.range.dropping(length), at: rest.place + length)
       }
     }
     for part in plan.parts { try requireUnnamed(clusters(of: part), near: part.piece.range.lower) }

@@ -10,7 +10,7 @@ extension Qcow2Image {
   /// Crash: as for a write of each piece by itself (`write(_:over:filling:)`), some of them done.
   /// Tests: `CrashSmokeTests` (both commits), `EveryFaultTests` (pieces that lie apart).
   package func write(
-    _ pieces: [WritePiece], of bytes: RawSpan, over backing: (any BackingView)?
+    _ pieces: [GuestPiece], of bytes: RawSpan, over backing: (any BackingView)?
   ) throws(BlockError) {
     precondition(pieces.allSatisfy { $0.range.upper <= virtualSize })
     let plan = try change { (state) throws(BlockError) in try state.planGathered(pieces) }
