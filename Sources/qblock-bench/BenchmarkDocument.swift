@@ -47,8 +47,8 @@ struct BenchmarkDocument {
       ![Ratios](BENCHMARKS.svg)
 
       | workload | file system | pairs | QEMU s | ours s | ratio (min, median, max) | ours ÷ cp \
-      | CPU s | peak RSS | written | calls/MiB |
-      |---|---|---|---|---|---|---|---|---|---|---|
+      | CPU s | peak RSS | base takes | read | written | calls/MiB |
+      |---|---|---|---|---|---|---|---|---|---|---|---|---|
 
       """
     for result in results { text += row(result) }
@@ -61,23 +61,36 @@ struct BenchmarkDocument {
 
         """
     }
+    for result in results {
+      guard let trace = result.switching else { continue }
+      text += "\n- \(result.plan.workload.rawValue), \(result.fileSystem): \(trace)\n"
+    }
+    text += """
+
+      Read, written and calls are what the kernel counts for a process; what goes through io_uring \
+      (direct I/O, and bytes that are not in the page cache) it does not count.
+
+      """
     if scale > 1 { text += "\nA quick look: the data were divided by \(scale).\n" }
     return text
   }
 
   private func row(_ result: WorkloadResult) -> String {
-    let both = [Contender.qemu, .ours]
-    let seconds = both.map { number(result.seconds($0).median) }
+    func both(_ figure: (Contender) -> String?) -> String {
+      [Contender.qemu, .ours].compactMap(figure).joined(separator: " : ")
+    }
+    let ratio = result.ratio
     let cells = [
       result.plan.workload.rawValue, result.fileSystem, "\(result.pairCount)",
-      seconds[0], seconds[1],
-      "\(number(result.ratio.minimum)), **\(number(result.ratio.median))**, "
-        + number(result.ratio.maximum),
+      number(result.seconds(.qemu).median), number(result.seconds(.ours).median),
+      "\(number(ratio.minimum)), **\(number(ratio.median))**, \(number(ratio.maximum))",
       result.besideCopy.map { number($0.median) } ?? "",
-      both.map { number(result.cpuSeconds($0).median) }.joined(separator: " : "),
-      both.map { ByteCount.text(result.peakBytes($0)) }.joined(separator: " : "),
-      both.map { ByteCount.text(result.bytes($0).written) }.joined(separator: " : "),
-      both.compactMap { result.callsPerMebibyte($0).map(number) }.joined(separator: " : "),
+      both { number(result.cpuSeconds($0).median) },
+      both { ByteCount.text(result.peakBytes($0)) },
+      both { ByteCount.text(result.baseBytes($0)) },
+      both { ByteCount.text(result.bytes($0).read) },
+      both { ByteCount.text(result.bytes($0).written) },
+      both { result.callsPerMebibyte($0).map(number) },
     ]
     return "| " + cells.joined(separator: " | ") + " |\n"
   }

@@ -42,12 +42,21 @@ struct JSONReport: Report {
         times.name,
         ["qemu": object(times.qemu), "ours": object(times.ours), "ratio": object(times.ratio)])
     }
+    var switching = JSONValue.null
+    if let trace = result.switching {
+      switching = [
+        "flushes": .integer(trace.flushes.switched), "all-flushes": .integer(trace.flushes.all),
+        "metadata-bytes": .integer(trace.metadataBytes), "cuts": .integer(trace.cuts),
+        "seconds": .double(trace.seconds.all),
+        "seconds-of-change": .double(trace.seconds.changing),
+      ]
+    }
     line([
       "event": "workload", "workload": .string(result.plan.workload.rawValue),
       "file-system": .string(result.fileSystem), "data-bytes": .integer(result.plan.dataBytes),
       "virtual-bytes": .integer(result.plan.virtualSize), "pairs": .integer(result.pairCount),
       "programs": .object(programs), "ratios": .object(figures),
-      "answers": .object(answers),
+      "answers": .object(answers), "second-switch": switching,
     ])
   }
 

@@ -36,7 +36,7 @@ struct PairedRuns {
       var pair: [Contender: Sample] = [:]
       let order = number.isMultiple(of: 2) ? plan.contenders.reversed() : plan.contenders
       for contender in order {
-        if plan.changesImages || number == 1 { try source.copy(to: directory) }
+        if plan.changesImages || number == 1 { try copyImages() }
         let sample = try run(contender)
         report.run(plan.workload, pair: number, contender, sample)
         if number == 1, plan.commits, contender != .copy {
@@ -46,7 +46,20 @@ struct PairedRuns {
       }
       pairs.append(pair)
     }
-    return WorkloadResult(plan, pairs, on: try directory.fileSystem())
+    return WorkloadResult(
+      plan, pairs, on: try directory.fileSystem(), switching: try traceSwitch())
+  }
+
+  private func copyImages() throws(Failure) {
+    try source.copy(to: directory)
+    if plan.isFilled { try directory.fill(.overlay) }
+  }
+
+  /// One more run of ours, looked at call by call, where an overlay is emptied by new tables.
+  private func traceSwitch() throws(Failure) -> SwitchTrace? {
+    guard [.empty, .emptyLarge].contains(plan.workload) else { return nil }
+    try copyImages()
+    return try SwitchTrace.ofEmptying(in: directory)
   }
 
   private func run(_ contender: Contender) throws(Failure) -> Sample {

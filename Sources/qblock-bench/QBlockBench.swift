@@ -54,12 +54,18 @@ struct QBlockBench: ParsableCommand {
   private func measure(
     _ workload: Workload, in directory: String, _ report: any Report
   ) throws(Failure) -> WorkloadResult {
-    let plan = WorkloadPlan(workload, scale: scale)
+    var plan = WorkloadPlan(workload, scale: scale)
     let place = try WorkDirectory(below: directory)
     defer { place.remove() }
     let store = try WorkDirectory(below: images ?? directory)
     defer { store.remove() }
     try PairedRuns.checkSpace(for: plan, runningIn: place, imagesIn: store)
+    if plan.fillBytes > 0 {
+      plan.isFilled = try place.freeBytes() >= plan.fillBytes + 2 * plan.footprint
+      if !plan.isFilled {
+        report.progress("\(workload.rawValue): no room for the overlay's bytes; it has none")
+      }
+    }
     report.progress("\(workload.rawValue): making the images")
     let source = try SourceImages(of: plan, in: store)
     let result = try PairedRuns(plan, source, in: place).measure(pairs: pairs, report)

@@ -40,6 +40,7 @@ struct TextReport: Report {
       text += "\(answers.name): \(Self.microseconds(answers.qemu)) : "
       text += "\(Self.microseconds(answers.ours)) µs, ratio \(Self.text(answers.ratio))\n"
     }
+    if let switching = result.switching { text += "\(switching)\n" }
     StandardStream.output.line(text)
   }
 

@@ -17,6 +17,7 @@ struct WorkDirectory {
     static let commands = File(name: "commands")
     static let text = File(name: "text")
     static let socket = File(name: "qmp.sock")
+    static let trace = File(name: "trace")
     /// A copy of an overlay, by the program that is the yardstick.
     static let copy = File(name: "copy")
 
@@ -25,7 +26,8 @@ struct WorkDirectory {
 
     /// All that may be there.
     static let all =
-      [base, overlay, commands, text, socket, copy] + (1..<WorkloadPlan.mostLayers).map(layer)
+      [base, overlay, commands, text, socket, trace, copy]
+      + (1..<WorkloadPlan.mostLayers).map(layer)
   }
 
   private let path: String
@@ -86,13 +88,41 @@ struct WorkDirectory {
     Int(try Self.facts(of: path(of: file)).st_blocks) * 512
   }
 
-  /// Refuses to go on where fewer than `bytes` are free here.
-  func require(freeBytes bytes: Int) throws(Failure) {
+  /// Gives every hole of `file` its space, so that it takes as many bytes as it is long.
+  func fill(_ file: File) throws(Failure) {
+    let descriptor = unsafe open(path(of: file), O_RDWR | O_CLOEXEC)
+    defer { close(descriptor) }
+    var facts = stat()
+    guard unsafe fstat(descriptor, &facts) == 0,
+      posix_fallocate(descriptor, 0, facts.st_size) == 0, fsync(descriptor) == 0
+    else { throw Self.failure("fill", path(of: file)) }
+  }
+
+  /// The bytes that are free here.
+  func freeBytes() throws(Failure) -> Int {
     var facts = statvfs()
     guard unsafe statvfs(path, &facts) == 0 else {
       throw Self.failure("ask for the free space of", path)
     }
     let free = Int(facts.f_bavail) * Int(facts.f_frsize)
+    return try fileSystem() == "tmpfs" ? min(free, Self.availableMemory) : free
+  }
+
+  /// The memory that programs may take before others have to give theirs up (proc(5),
+  /// `/proc/meminfo`), in bytes.
+  private static var availableMemory: Int {
+    for line in ProcessFile.text("/proc/meminfo").split(separator: "\n") {
+      let words = line.split(separator: " ")
+      if words.first == "MemAvailable:", words.count > 1, let kibibytes = Int(words[1]) {
+        return kibibytes << 10
+      }
+    }
+    return Int.max
+  }
+
+  /// Refuses to go on where fewer than `bytes` are free here.
+  func require(freeBytes bytes: Int) throws(Failure) {
+    let free = try freeBytes()
     guard free >= bytes else {
       throw .sentence(
         "This needs \(bytes >> 20) MiB beside \(path), and \(free >> 20) MiB are free")

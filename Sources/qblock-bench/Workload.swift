@@ -26,7 +26,8 @@ enum Workload: String, CaseIterable, ExpressibleByArgument {
   case intermediate
   /// An overlay of 1 GiB that is emptied.
   case empty
-  /// An overlay that is emptied whose tables describe 16 GiB, of which the file has no bytes.
+  /// An overlay that is emptied whose tables describe 16 GiB; the file takes as much where there is
+  /// room for it, though nobody has written there.
   case emptyLarge = "empty-large"
   /// The commit of an overlay whose tables describe 1 GiB, of which the file has no bytes. It has a
   /// snapshot, so that it can be emptied cluster by cluster only.

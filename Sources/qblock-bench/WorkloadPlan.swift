@@ -36,6 +36,11 @@ struct WorkloadPlan {
     default: nil
     }
   }
+  /// Whether the overlay of each run is given the bytes that its tables describe. Where there is no
+  /// room for them it stays without.
+  var isFilled = false
+  /// The bytes that filling takes; 0 where a workload is not filled.
+  var fillBytes: Int { workload == .emptyLarge ? virtualSize : 0 }
   /// Whether the overlay has an internal snapshot.
   var hasSnapshot: Bool { workload == .emptyDiscard }
   /// The format of the base.

@@ -5,11 +5,17 @@ struct WorkloadResult {
   let plan: WorkloadPlan
   /// The kind of file system that the images were on.
   let fileSystem: String
+  /// How our program empties an overlay; nil where it does not, or nobody could look.
+  let switching: SwitchTrace?
   private let pairs: [[Contender: Sample]]
 
   /// The figures of `pairs`, each with a sample of every contender.
-  init(_ plan: WorkloadPlan, _ pairs: [[Contender: Sample]], on fileSystem: String) {
+  init(
+    _ plan: WorkloadPlan, _ pairs: [[Contender: Sample]], on fileSystem: String,
+    switching: SwitchTrace?
+  ) {
     self.plan = plan
+    self.switching = switching
     self.fileSystem = fileSystem
     self.pairs = pairs
   }
