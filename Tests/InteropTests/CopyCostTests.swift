@@ -29,14 +29,9 @@ struct CopyCostTests {
   @Test("calls and requests for memory stay below their limits", arguments: Contents.allCases)
   func cost(data: Contents) throws {
     let directory = try TemporaryDirectory()
-    let counter = directory.file("allocations")
+    let counter = HeapCounter(in: directory)
     let root = ["--image-root", directory.path]
-    let daemon = try DaemonProcess.start(
-      arguments: root,
-      launcher: [
-        "env", "LD_PRELOAD=\(DaemonProcess.program("libAllocationCounter.so"))",
-        "ALLOCATION_COUNTER_OUTPUT=\(counter)",
-      ])
+    let daemon = try DaemonProcess.start(arguments: root, launcher: counter.launcher)
     let client = try daemon.client()
     var costs: [Cost] = []
     for mebibytes in [16, 16, 80] {
@@ -85,16 +80,13 @@ private struct Cost {
   /// Requests for memory.
   var allocations: Int
 
-  init(of daemon: DaemonProcess, _ counter: String) throws {
+  init(of daemon: DaemonProcess, _ counter: HeapCounter) throws {
     let io = try String(contentsOfFile: "/proc/\(daemon.pid)/io", encoding: .utf8)
     calls = io.split(separator: "\n").reduce(0) { sum, line in
       let words = line.split(separator: " ")
       return ["syscr:", "syscw:"].contains(words[0]) ? sum + (Int(words[1]) ?? 0) : sum
     }
-    let bytes = try Data(contentsOf: URL(fileURLWithPath: counter))
-    allocations = try #require(bytes.count == 8 ? bytes : nil).reversed().reduce(0) {
-      $0 << 8 | Int($1)
-    }
+    allocations = try counter.count().requests
   }
 
   private init(calls: Int, allocations: Int) {
