@@ -63,20 +63,8 @@ struct SnapshotOverwriteTests {
     let before = try stage.bytes()
     // Cluster 0 in place, or new clusters.
     let offset = meeting == .isNamed ? 0 : 32_768
-    let file = try HostFile.open(stage.path)
-    let image = try Qcow2Image.open(on: file, readOnly: false)
-    let error = #expect(throws: BlockError.self) {
-      try [UInt8](repeating: 3, count: 512).withBytes { (bytes) throws(BlockError) in
-        try image.write(bytes, at: offset, over: nil)
-      }
-    }
-    #expect(error?.code == .corrupt)
-    #expect(error?.message.contains(table.rawValue) == true, "\(error?.message ?? "")")
-    try image.close()
-    try file.close()
-    var marked = DamagedImage(bytes: before)
-    marked.set(marked.word(72) | 2, at: 72)
-    #expect(try stage.bytes() == marked.bytes)
+    let message = try expectRefused(offset, of: stage)
+    #expect(message.contains(table.rawValue), "\(message)")
 
     try stage.directory.write(before, to: "image.qcow2")
     let theirs = try QemuTools.run(
@@ -85,5 +73,40 @@ struct SnapshotOverwriteTests {
     // Their check of inactive L2 tables is off unless asked for.
     #expect((theirs.status != 0) == (table != .l2), "\(theirs.output)")
     #expect(isMarked == (table != .l2))
+  }
+
+  /// Expects that a write to `offset` fails as corrupt, and that no byte of the file changes but
+  /// the mark. Returns what is said.
+  private func expectRefused(_ offset: Int, of stage: CheckStage) throws -> String {
+    let before = try stage.bytes()
+    let file = try HostFile.open(stage.path)
+    let error = #expect(throws: BlockError.self) {
+      let image = try Qcow2Image.open(on: file, readOnly: false)
+      defer { try? image.close() }
+      try [UInt8](repeating: 3, count: 512).withBytes { (bytes) throws(BlockError) in
+        try image.write(bytes, at: offset, over: nil)
+      }
+    }
+    #expect(error?.code == .corrupt)
+    try file.close()
+    var marked = DamagedImage(bytes: before)
+    marked.set(marked.word(72) | 2, at: 72)
+    #expect(try stage.bytes() == marked.bytes)
+    return error?.message ?? ""
+  }
+
+  @Test("a data cluster that a snapshot alone holds and that counts as free is given to nobody")
+  func snapshotData() throws {
+    let stage = try CheckStage()
+    try stage.create("cluster_size=65536", size: "64M")
+    try stage.io("write -P 1 0 64k")
+    try stage.img("snapshot", "-c", "s1", stage.path)
+    try stage.io("write -P 3 0 64k")
+    try stage.poke { image in
+      let table = offset(of: .l2, in: image)
+      image.setRefcount(0, of: Int(image.word(table) & 0x00ff_ffff_ffff_fe00) >> 16)
+    }
+    let message = try expectRefused(4 << 20, of: stage)
+    #expect(message.contains("counts as free, but L2 entry 0 of a snapshot's table"), "\(message)")
   }
 }

@@ -1,13 +1,24 @@
 import BlockCore
 import BlockIO
 
-/// Clusters that entries name one behind the other, for guest clusters that do so too.
+/// An L2 table that is looked through.
+///
+/// Isolation: value.
+private enum VettedTable: Hashable {
+  /// The one that this entry of the active L1 table names.
+  case active(l1Index: Int)
+  /// One at this offset, which snapshots alone hold.
+  case inactive(offset: Int)
+}
+
+/// Clusters that entries of a table name one behind the other.
 ///
 /// Isolation: value.
 private struct NamedRun {
   var run: ClusterRun
-  /// The guest offset of the first.
-  var guest: Int
+  var table: VettedTable
+  /// The entry for the first.
+  var index: Int
 }
 
 extension Qcow2State {
@@ -15,19 +26,24 @@ extension Qcow2State {
   /// whoever took it would write over what the entry shows.
   ///
   /// Looks once, before the first cluster is taken, at all active tables where these are few
-  /// (`Limits.vettedTableBytes`). Where they are more, a cluster that is taken is looked for only
-  /// in the slices that are to name it (`requireUnnamed`). Entries that are wrong by themselves are
-  /// left to those who meet them.
+  /// (`Limits.vettedTableBytes`), and at those that snapshots alone hold where all together are.
+  /// Where they are more, a cluster that is taken is looked for only in the slices that are to name
+  /// it (`requireUnnamed`). Entries that are wrong by themselves are left to those who meet them.
   mutating func vetFreeClusters() throws(BlockError) {
     if areFreeClustersVetted { return }
     var runs: [NamedRun] = []
-    for index in try fewTables() ?? [] {
-      // An entry that names none is refused where it is met.
-      guard let table = try? tableOffset(l1Index: index) else { continue }
+    for table in try fewTables() {
+      let offset: Int
+      switch table {
+      case .active(let index):
+        // An entry that names none is refused where it is met.
+        guard let place = try? tableOffset(l1Index: index) else { continue }
+        offset = place
+      case .inactive(let place): offset = place
+      }
       let piece = min(geometry.clusterSize, Qcow2State.scanBytes)
       for part in stride(from: 0, to: geometry.clusterSize, by: piece) {
-        let guest = geometry.guestOffset(l1Index: index, l2Index: part / 8)
-        try appendNames(at: table + part, count: piece, from: guest, to: &runs)
+        try appendNames(at: offset + part, count: piece, of: table, from: part / 8, to: &runs)
         if runs.count >= Qcow2State.vettedRuns { try requireCounted(&runs) }
       }
     }
@@ -39,20 +55,36 @@ extension Qcow2State {
   /// the order of its clusters the refcounts of a piece are met one after the other.
   private static var vettedRuns: Int { 32 << 10 }
 
-  /// The L1 entries that name tables; nil where there are many.
-  private func fewTables() throws(BlockError) -> [Int]? {
+  /// The tables to look through: the active ones where they are few, and then those of snapshots
+  /// too where all together are.
+  private func fewTables() throws(BlockError) -> [VettedTable] {
     let most = Limits.vettedTableBytes / geometry.clusterSize
-    var list: [Int] = []
-    try l1.forEachEntry(io) { (index, _) in
-      list.append(index)
+    var list: [VettedTable] = []
+    // What snapshots share with the disk is looked at once.
+    var known: Set<Int> = []
+    try l1.forEachEntry(io) { (index, word) in
+      list.append(.active(l1Index: index))
+      known.insert(L1Entry(word: word).tableOffset)
       return list.count <= most
     }
-    return list.count <= most ? list : nil
+    guard list.count <= most else { return [] }
+    let active = list.count
+    try forEachInactiveTable { (cluster) in
+      let offset = geometry.offset(of: cluster)
+      // What lies past the end holds nothing that could be written over.
+      guard offset + geometry.clusterSize <= fileEnd, known.insert(offset).inserted else {
+        return true
+      }
+      list.append(.inactive(offset: offset))
+      return list.count <= most
+    }
+    return list.count <= most ? list : Array(list[..<active])
   }
 
-  /// Appends what the entries in `count` bytes at `offset` name, of which the first maps `guest`.
+  /// Appends what the entries in `count` bytes at `offset` name, of which the first is that with
+  /// the number `first` in `table`.
   private mutating func appendNames(
-    at offset: Int, count: Int, from guest: Int, to runs: inout [NamedRun]
+    at offset: Int, count: Int, of table: VettedTable, from first: Int, to runs: inout [NamedRun]
   ) throws(BlockError) {
     let buffer = scanBuffer ?? IOBuffer(count: Qcow2State.scanBytes)
     scanBuffer = buffer
@@ -62,13 +94,12 @@ extension Qcow2State {
       for index in 0..<count / 8 {
         let entry = L2Entry(word: bytes.bigEndian(at: index * 8))
         guard entry.word != 0, let run = namedRun(entry) else { continue }
-        let position = guest + index << geometry.clusterBits
-        if let last = runs.last, last.run.end == run.first, run.count == 1,
-          last.guest + last.run.count << geometry.clusterBits == position
+        if let last = runs.last, last.run.end == run.first, run.count == 1, last.table == table,
+          last.index + last.run.count == first + index
         {
           runs[runs.count - 1].run.count += 1
         } else {
-          runs.append(NamedRun(run: run, guest: position))
+          runs.append(NamedRun(run: run, table: table, index: first + index))
         }
       }
     }
@@ -95,11 +126,15 @@ extension Qcow2State {
   }
 
   private mutating func countsAsFree(_ cluster: HostCluster, _ named: NamedRun) -> BlockError {
-    let distance = cluster.index - named.run.first.index
-    let guest = named.guest + distance << geometry.clusterBits
+    let index = named.index + (cluster.index - named.run.first.index)
+    let entry =
+      switch named.table {
+      case .active(let l1Index):
+        "the L2 entry for guest offset \(geometry.guestOffset(l1Index: l1Index, l2Index: index))"
+      case .inactive(let offset): "L2 entry \(index) of a snapshot's table at byte \(offset)"
+      }
     return markCorrupt(
-      "Cluster \(cluster.index) counts as free, but the L2 entry for guest offset \(guest) "
-        + "names it",
+      "Cluster \(cluster.index) counts as free, but \(entry) names it",
       at: geometry.offset(of: cluster))
   }
 }
