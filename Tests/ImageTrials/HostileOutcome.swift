@@ -31,6 +31,8 @@ package struct HostileOutcome: Sendable {
   package var commit = Request.works
   /// All clusters dropped, one after the other; nil: as `overwrite`.
   package var empty: Request?
+  /// A read while the image is open for writing; nil: as `read` and `write` say.
+  package var readWritable: Request?
   /// What `check` may end with: 0, or 1 for an image that is not opened, 2 for errors, 3 for leaks.
   package var check: Set<Int32> = [0]
 
@@ -46,6 +48,14 @@ package struct HostileOutcome: Sendable {
   static func readOnly(_ words: [String], check: Set<Int32> = [0, 2, 3]) -> HostileOutcome {
     let all = Request.refused(words)
     return HostileOutcome(write: all, overwrite: all, fill: all, commit: all, check: check)
+  }
+
+  /// Opened and read; whoever opens it for writing is refused, with all these words in the error,
+  /// and marks it.
+  static func markedAtOpening(_ words: [String], check: Set<Int32> = [2]) -> HostileOutcome {
+    let all = Request.marks(words)
+    return HostileOutcome(
+      write: all, overwrite: all, fill: all, commit: all, readWritable: all, check: check)
   }
 
   /// Opened, read and written.
@@ -78,7 +88,8 @@ package struct HostileOutcome: Sendable {
 
   /// Whether a commit begins to copy: the image is opened for writing.
   var startsCommit: Bool {
-    if case .refused = overwrite { false } else { true }
+    if readWritable != nil { return false }
+    return if case .refused = overwrite { false } else { true }
   }
 
   /// This, but for what a check says.
@@ -132,6 +143,7 @@ extension HostileOutcome {
     case .commit: commit
     case .readWritable:
       switch (read, write) {
+      case _ where readWritable != nil: readWritable ?? read
       case (.refused(let words), .marks): .marks(words)
       case (_, .refused): write
       default: read

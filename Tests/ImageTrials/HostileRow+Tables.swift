@@ -25,9 +25,9 @@ extension HostileRow {
     HostileRow(
       62, "half a million L1 entries that name one L2 table",
       HostileOutcome(
-        map: manyNames, read: manyNames, write: .refused(["L2 table"]),
-        overwrite: .refused(["L2 table"]), fill: .refused(["L2 table"]),
-        commit: .refused(["L2 table"]), check: [2]),
+        map: manyNames, read: manyNames, write: .marks(["L2 table"]),
+        overwrite: .marks(["L2 table"]), fill: .marks(["L2 table"]),
+        commit: .marks(["L2 table"]), readWritable: .marks(["L2 table"]), check: [2]),
       Shape(clusterSize: 65_536, size: 1 << 48), files: { $0.image.nameFirstTableEverywhere() }),
     HostileRow(63, "an L1 entry past the end of the file", .touched(["L1 entry 0"])) {
       $0.put64(copied | 1 << 40, at: $0.l1Offset)
@@ -48,7 +48,7 @@ extension HostileRow {
     _ name: String, reads: HostileOutcome.Request? = nil,
     _ place: @escaping @Sendable (HostileImage) -> Int
   ) -> HostileRow {
-    var outcome = HostileOutcome.readOnly([name], check: [2])
+    var outcome = HostileOutcome.markedAtOpening([name])
     outcome.map = reads ?? .refused(["L1 entry 0"])
     outcome.read = outcome.map
     return HostileRow(62, "an L1 entry that names the \(name)", outcome) {
@@ -197,12 +197,12 @@ extension HostileRow {
       ) { $0.put64(entry, at: $0.refcountTableOffset) }
     } + [
       HostileRow(
-        77, "a refcount block that is the refcount table", .readOnly(["efcount"], check: [2])
+        77, "a refcount block that is the refcount table", .markedAtOpening(["efcount"])
       ) {
         $0.put64(UInt64($0.refcountTableOffset), at: $0.refcountTableOffset)
       },
       HostileRow(
-        77, "a refcount block that stands twice", .readOnly(["refcount block"], check: [2])
+        77, "a refcount block that stands twice", .markedAtOpening(["refcount block"])
       ) {
         $0.put64(UInt64($0.refcountBlockOffset), at: $0.refcountTableOffset + 8)
       },

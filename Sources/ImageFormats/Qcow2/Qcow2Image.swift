@@ -38,6 +38,7 @@ package final class Qcow2Image: ImageDriver {
   ///   - budget: where the memory for tables comes from, which all images of a process share.
   ///   - elided: a flush to leave out; for the crash simulator alone.
   /// - Throws: `invalidImage` or `unsupported` for what the header says; nothing has been written.
+  ///   `corrupt` for an image whose tables overlap; it has been marked so.
   package static func open(
     on storage: any Storage, data: (any Storage)? = nil, readOnly: Bool, dropBitmaps: Bool = false,
     forCheck: Bool = false, cache: CacheSizes = CacheSizes(), budget: CacheBudget = CacheBudget(),

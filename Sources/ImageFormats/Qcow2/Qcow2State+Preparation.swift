@@ -22,7 +22,7 @@ extension Qcow2State {
   }
 
   /// Refuses what may only be read whatever its refcounts are, before they are repaired: bitmaps,
-  /// and L2 tables that several L1 entries name.
+  /// L2 tables that several L1 entries name, and others that overlap; these mark the image.
   mutating func requireRepairable(dropBitmaps: Bool) throws(BlockError) {
     try requireNoBitmaps(dropBitmaps)
     try requireSoleTables()

@@ -159,7 +159,7 @@ extension Qcow2State {
   /// The same for a contradiction that `error` tells of already.
   mutating func markCorrupt(_ found: BlockError) -> BlockError {
     var error = found
-    if readOnlyReason == nil, header.version >= 3 {
+    if readOnlyReason == nil, header.version >= 3, !header.incompatible.contains(.corrupt) {
       let marked = header.incompatible.union(.corrupt)
       do {
         try io.writeWords([marked.rawValue], .header, at: 72)

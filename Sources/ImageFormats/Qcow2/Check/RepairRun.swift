@@ -194,7 +194,8 @@ struct RepairRun: ~Copyable {
 extension RepairRun {
   /// Repairs an image that was not closed cleanly, before it is opened for writing, as QEMU does:
   /// its refcounts may be late. One that is marked corrupt waits for a repair by name; one that
-  /// cannot be written to for another reason is refused, and nothing has changed.
+  /// cannot be written to for another reason is refused, and nothing has changed but the mark of
+  /// one whose tables overlap.
   ///
   /// Crash: as in any repair; the dirty bit goes last, so that the next open repairs again. Tests:
   /// `CrashSmokeTests` (repair at open), `CheckDirtyTests`.
@@ -211,6 +212,7 @@ extension RepairRun {
     }
     pages.removeAll()
     var state = Qcow2State(header, io, pages, fileEnd: size)
+    state.snapshots = try SnapshotPlaces(header, io, fileEnd: size)
     try state.requireRepairable(dropBitmaps: dropBitmaps)
     var run = try RepairRun(io, .all)
     while try !run.step() {}

@@ -111,4 +111,12 @@ package enum MetadataRegion: String, Sendable {
   /// Of a snapshot, as QEMU has it.
   case inactiveL1Table = "inactive L1 table"
   case inactiveL2Table = "inactive L2 table"
+
+  /// One such piece, at the beginning of a sentence.
+  var withArticle: String {
+    switch self {
+    case .l1Table, .l2Table, .inactiveL1Table, .inactiveL2Table: "An \(rawValue)"
+    case .header, .refcountTable, .refcountBlock, .snapshotTable: "A \(rawValue)"
+    }
+  }
 }

@@ -1,8 +1,12 @@
 import BlockCore
 
 extension Qcow2State {
-  /// Notes where L2 tables and refcount blocks lie. Two tables in one place, or a refcount block
-  /// that is none, make the image read-only: changing one would change the other.
+  /// Notes where L2 tables and refcount blocks lie. Two tables of any kind in one place mark the
+  /// image corrupt, because changing one would change the other; these, or a refcount block that is
+  /// none, make it read-only. Snapshots may share L2 tables, and nothing else.
+  ///
+  /// Crash: the mark is there or not, and nothing else is written (`markCorrupt`). Tests:
+  /// `TableOverlapTests`.
   ///
   /// Reads L1 tables, also those of snapshots, and refcount table once, where the file is short
   /// enough for a bit for each of its clusters: passes that a filter turns out to be too small for
@@ -11,12 +15,18 @@ extension Qcow2State {
     let places = try findPlaces(withBlocks: true)
     adopt(places.filter)
     isSharingBounded = true
-    readOnlyReason = readOnlyReason ?? places.overlap ?? places.fault
+    if readOnlyReason != nil { return }
+    if let overlap = places.overlap {
+      _ = markCorrupt(overlap)
+    } else {
+      readOnlyReason = places.fault
+    }
   }
 
-  /// Throws where two L1 entries name one table.
+  /// Throws, and marks the image corrupt, where two L1 entries name one table, or tables that the
+  /// header or snapshots name overlap.
   mutating func requireSoleTables() throws(BlockError) {
-    if let overlap = try findPlaces(withBlocks: false).overlap { throw overlap }
+    if let overlap = try findPlaces(withBlocks: false).overlap { throw markCorrupt(overlap) }
   }
 
   /// Where the tables lie, with a filter that is large enough for them.
@@ -24,6 +34,7 @@ extension Qcow2State {
     var capacity = TableFilter.leastCapacity
     while true {
       var places = TablePlaces(newFilter(capacity))
+      places.overlap = fixedOverlap()
       try noteTables(in: &places)
       if withBlocks { try noteBlocks(in: &places) }
       try confirm(&places)
@@ -74,6 +85,9 @@ extension Qcow2State {
   /// Snapshots share tables with each other and with the disk itself: that is no overlap.
   private func noteInactiveTables(in places: inout TablePlaces) throws(BlockError) {
     try forEachInactiveTable { (cluster) in
+      if let other = fixedMetadata(ClusterRun(first: cluster, count: 1)) {
+        places.overlap = places.overlap ?? overlap(.inactiveL2Table, other, at: cluster)
+      }
       if !places.filter.mayContain(cluster) { places.filter.insert(cluster) }
       return !places.filter.isCrowded
     }
@@ -136,10 +150,47 @@ extension Qcow2State {
   private func overlap(
     _ region: MetadataRegion, _ other: MetadataRegion, at cluster: HostCluster
   ) -> BlockError {
-    let offset = geometry.offset(of: cluster)
-    return BlockError(
-      .corrupt, "A \(region.rawValue) lies at byte \(offset), where the \(other.rawValue) is",
+    overlap(region, other, at: geometry.offset(of: cluster))
+  }
+
+  private func overlap(
+    _ region: MetadataRegion, _ other: MetadataRegion, at offset: Int
+  ) -> BlockError {
+    BlockError(
+      .corrupt,
+      "\(region.withArticle) lies at byte \(offset), where the \(other.rawValue) is",
       file: name, offset: offset)
+  }
+
+  /// Two tables in one place that the header or an entry of the snapshot table names; the decoder
+  /// of the header takes none inside its own cluster. All begin with a cluster, so that those that
+  /// share one share bytes.
+  private func fixedOverlap() -> BlockError? {
+    var named: [(region: MetadataRegion, bytes: ByteRange)] = [
+      (.l1Table, ByteRange(at: header.l1Offset, length: header.l1Bytes))
+    ]
+    if header.refcountFault == nil { named.append((.refcountTable, refcountTableBytes)) }
+    if header.snapshotCount > 0 { named.append((.snapshotTable, snapshotTableBytes)) }
+    for (index, table) in named.enumerated() {
+      for other in named[..<index] where other.bytes.overlaps(table.bytes) {
+        let offset = table.bytes.intersection(other.bytes).lower
+        return overlap(table.region, other.region, at: offset)
+      }
+      if let l1Table = snapshots.firstL1Table(in: table.bytes) {
+        let offset = l1Table.intersection(table.bytes).lower
+        return overlap(.inactiveL1Table, table.region, at: offset)
+      }
+    }
+    return snapshots.l1Overlap.map { overlap(.inactiveL1Table, .inactiveL1Table, at: $0) }
+  }
+
+  private var refcountTableBytes: ByteRange {
+    ByteRange(at: header.refcountTableOffset, length: header.refcountTableBytes)
+  }
+
+  /// One that cannot be read is there all the same.
+  private var snapshotTableBytes: ByteRange {
+    ByteRange(at: header.snapshotsOffset, length: max(1, snapshots.table.length))
   }
 
   /// Calls `body` with every L2 table and, unless told otherwise, refcount block that the tables
@@ -190,11 +241,9 @@ extension Qcow2State {
     let bytes = geometry.bytes(of: run.first, count: run.count)
     if run.first.index == 0 { return .header }
     if bytes.overlaps(ByteRange(at: header.l1Offset, length: header.l1Bytes)) { return .l1Table }
-    let refcountTableRange = ByteRange(
-      at: header.refcountTableOffset, length: header.refcountTableBytes)
-    if bytes.overlaps(refcountTableRange) { return .refcountTable }
-    if header.snapshotCount > 0, bytes.contains(header.snapshotsOffset) { return .snapshotTable }
-    return snapshots.region(in: bytes)
+    if bytes.overlaps(refcountTableBytes) { return .refcountTable }
+    if header.snapshotCount > 0, bytes.overlaps(snapshotTableBytes) { return .snapshotTable }
+    return snapshots.firstL1Table(in: bytes) == nil ? nil : .inactiveL1Table
   }
 }
 

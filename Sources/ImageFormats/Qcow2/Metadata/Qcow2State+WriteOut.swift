@@ -72,7 +72,9 @@ extension Qcow2State {
   mutating func makeRoom() throws(BlockError) {
     noteWaiting()
     if pages.needsWriteOut || waitingChanges > Limits.waitingChanges { try writeOut() }
-    if tablePlaces.isCrowded { try noteTables() }
+    guard tablePlaces.isCrowded else { return }
+    try noteTables()
+    if let readOnlyReason { throw readOnlyReason }
   }
 
   /// Changes that wait beside the pages.

@@ -13,6 +13,8 @@ struct SnapshotPlaces {
   private(set) var table = ByteRange(at: 0, length: 0)
   /// The L1 tables in the order of the file; those that touch each other are one.
   private(set) var l1Tables: [ByteRange] = []
+  /// Where the L1 tables of two snapshots overlap.
+  private(set) var l1Overlap: Int?
 
   /// One read of the table.
   private static let windowBytes = 64 << 10
@@ -62,6 +64,7 @@ struct SnapshotPlaces {
     var count = 0
     for range in l1Tables {
       if count > 0, range.lower <= l1Tables[count - 1].upper {
+        if range.lower < l1Tables[count - 1].upper { l1Overlap = l1Overlap ?? range.lower }
         let merged = max(l1Tables[count - 1].upper, range.upper)
         l1Tables[count - 1] = ByteRange(from: l1Tables[count - 1].lower, to: merged)
       } else {
@@ -81,16 +84,15 @@ struct SnapshotPlaces {
       <= Limits.vettedTableBytes
   }
 
-  /// What of this lies in `bytes`.
-  func region(in bytes: ByteRange) -> MetadataRegion? {
-    if table.overlaps(bytes) { return .snapshotTable }
+  /// The first of the L1 tables that has bytes of `bytes`.
+  func firstL1Table(in bytes: ByteRange) -> ByteRange? {
     // The first that ends behind the beginning of `bytes`.
     var (low, high) = (0, l1Tables.count)
     while low < high {
       let middle = (low + high) / 2
       if l1Tables[middle].upper > bytes.lower { high = middle } else { low = middle + 1 }
     }
-    return low < l1Tables.count && l1Tables[low].overlaps(bytes) ? .inactiveL1Table : nil
+    return low < l1Tables.count && l1Tables[low].overlaps(bytes) ? l1Tables[low] : nil
   }
 }
 
