@@ -42,10 +42,25 @@ extension BlockNode {
     return file.isBeside(otherFile)
   }
 
-  /// The absolute name of the node's file without `.`, `..` and doubled slashes, as it may be
-  /// stored where others read it; with these, where a symbolic link on the way makes the plain one
-  /// another file, or where it is not text. Lane.
-  package func plainPath(_ gate: OpenGate) -> [UInt8] {
+  /// The name of the node's file for a header, from the root and as plain as it can be. Throws
+  /// `invalidArgument` for one that would not be followed there; `argument` of the command can say
+  /// another. Lane.
+  package func headerName(
+    _ gate: OpenGate, orGive argument: String = "backing-file"
+  ) throws(BlockError) -> [UInt8] {
+    let name = plainPath(gate)
+    if let why = OpenGate.fault(inBacking: name) {
+      throw BlockError(
+        .invalidArgument,
+        "No header can name the file of node '\(self.name)', '\(PrintableText.of(name))': "
+          + "\(why); give '\(argument)'", file: fileName)
+    }
+    return name
+  }
+
+  /// The absolute name of the node's file without `.`, `..` and doubled slashes; with these, where
+  /// a symbolic link on the way makes the plain one another file, or where it is not text. Lane.
+  private func plainPath(_ gate: OpenGate) -> [UInt8] {
     guard let file = bottomFile else { return path }
     let path = absolutePath(path)
     guard let text = String(validating: path, as: UTF8.self),

@@ -94,27 +94,32 @@ package struct OpenGate: Sendable {
   package static func path(
     ofBacking name: [UInt8], namedBy image: FileName
   ) throws(BlockError) -> FileName {
-    let shown = PrintableText.of(name)
-    func refused(_ why: String) -> BlockError {
-      BlockError(
-        .permission, "Image '\(image.text)' names its backing file '\(shown)': \(why)",
+    if let why = fault(inBacking: name) {
+      throw BlockError(
+        .permission,
+        "Image '\(image.text)' names its backing file '\(PrintableText.of(name))': \(why)",
         file: image.string)
     }
-    guard !name.isEmpty else { throw refused("an empty name") }
-    if let bad = name.first(where: { $0 < 0x20 || $0 == 0x7f }) {
-      throw refused("a name with the control byte \(PrintableText.escaped(bad))")
-    }
-    guard !name.starts(with: Array("json:".utf8)) else {
-      throw refused("a 'json:' name is not a plain path")
-    }
-    let (colon, slash) = (UInt8(ascii: ":"), UInt8(ascii: "/"))
-    if let stop = name.first(where: { $0 == colon || $0 == slash }), stop == colon {
-      throw refused("a protocol is not a plain path; a file of that name is './\(shown)'")
-    }
+    let slash = UInt8(ascii: "/")
     guard name.first != slash, let last = image.bytes.lastIndex(of: slash) else {
       return try FileName(bytes: name)
     }
     return try FileName(bytes: image.bytes[...last] + name)
+  }
+
+  /// Why `name`, in a header, would not be followed; nil for a plain path.
+  package static func fault(inBacking name: [UInt8]) -> String? {
+    if name.isEmpty { return "an empty name" }
+    if let bad = name.first(where: { $0 < 0x20 || $0 == 0x7f }) {
+      return "a name with the control byte \(PrintableText.escaped(bad))"
+    }
+    if name.starts(with: Array("json:".utf8)) { return "a 'json:' name is not a plain path" }
+    let (colon, slash) = (UInt8(ascii: ":"), UInt8(ascii: "/"))
+    if let stop = name.first(where: { $0 == colon || $0 == slash }), stop == colon {
+      let shown = PrintableText.of(name)
+      return "a protocol is not a plain path; a file of that name is './\(shown)'"
+    }
+    return nil
   }
 
   /// `name` as seen from the directory of the file `image`; an absolute one stays as it is.

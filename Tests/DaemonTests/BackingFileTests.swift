@@ -137,3 +137,114 @@ func movedTop() throws {
   try stage.client.execute(snapshot)
   try stage.stop()
 }
+
+/// Whether the image holds data of its own, as `qemu-img map` sees it.
+private func holdsData(_ stage: DaemonStage, _ name: String) throws -> Bool {
+  let map = try QemuTools.img("map", "-U", "--output=json", stage.path(name)).output
+  let runs = try #require(try JSONValue.parse(map).arrayValue)
+  return runs.contains { $0["data"]?.boolValue == true && $0["depth"]?.integerValue == 0 }
+}
+
+@Test(
+  "An overlay keeps its data where the file under it was renamed or replaced meanwhile",
+  arguments: ["block-commit", "block-make-empty"], [false, true])
+func keptOverMovedBase(command: String, isReplaced: Bool) throws {
+  let stage = try DaemonStage()
+  try stage.openChain()
+  try stage.readyCommit("j") {
+    ($0.baseNode, $0.makeEmpty) = ("middle", command == "block-commit")
+  }
+  if command == "block-make-empty" {
+    try stage.client.execute(JobComplete { $0.id = "j" })
+    #expect(try stage.wait("j").error == nil)
+  }
+  let (middle, elsewhere) = (stage.path("middle"), stage.path("middle") + ".old")
+  try FileManager.default.moveItem(atPath: middle, toPath: elsewhere)
+  if isReplaced { try FileManager.default.copyItem(atPath: elsewhere, toPath: middle) }
+  if command == "block-commit" {
+    try stage.client.execute(JobComplete { $0.id = "j" })
+  } else {
+    try stage.client.execute(BlockMakeEmpty { ($0.job.id, $0.node) = ("e", "overlay") })
+  }
+  let error = try #require(try stage.wait(command == "block-commit" ? "j" : "e").error)
+  #expect(error.contains("Node 'overlay' keeps its data"), "\(error)")
+  if isReplaced { try FileManager.default.removeItem(atPath: middle) }
+  try FileManager.default.moveItem(atPath: elsewhere, toPath: middle)
+  #expect(try holdsData(stage, "overlay"))
+  // Once the file is back, nothing is in the way.
+  try stage.client.execute(BlockMakeEmpty { ($0.job.id, $0.node) = ("again", "overlay") })
+  #expect(try stage.wait("again").error == nil)
+  #expect(try !holdsData(stage, "overlay"))
+  try stage.stop()
+}
+
+@Test("An overlay keeps its data where its header does not lead to what lies under it here")
+func keptOverOtherHeader() throws {
+  let stage = try DaemonStage()
+  let base = stage.node("base", over: nil)
+  try stage.client.execute(BlockdevAdd(stage.node("overlay", over: base)))
+  func refusal(_ id: String) throws -> String? {
+    try stage.commit(id) { ($0.baseNode, $0.makeEmpty) = ("base", true) }
+    return try stage.wait(id).error
+  }
+  let other = try #require(try refusal("other"))
+  #expect(other.contains("names 'middle.qcow2', which is not the file of node 'base'"), "\(other)")
+  try stage.client.execute(
+    ChangeBackingFile { ($0.device, $0.imageNodeName) = ("overlay", "overlay") })
+  let none = try #require(try refusal("none"))
+  #expect(none.contains("names no backing file, and not node 'base'"), "\(none)")
+  #expect(try holdsData(stage, "overlay"))
+  try stage.client.execute(
+    ChangeBackingFile {
+      ($0.device, $0.imageNodeName, $0.backingFile) = ("overlay", "overlay", "base.qcow2")
+    })
+  let outcome = try stage.client.commit("overlay") {
+    ($0.baseNode, $0.makeEmpty) = ("base", true)
+  }
+  #expect(outcome.error == nil, "\(outcome)")
+  #expect(try !holdsData(stage, "overlay"))
+  try stage.stop(checking: ["base", "overlay"])
+}
+
+@Test("A commit of a layer changes no overlay of it that only an image has named")
+func overlayNamedByImage() throws {
+  let stage = try DaemonStage()
+  let top = stage.path("top")
+  let made = try QemuTools.img(
+    "create", "-q", "-f", "qcow2", "-b", "overlay.qcow2", "-F", "qcow2", top)
+  #expect(made.status == 0, "\(made.output)")
+  let file = BlockdevOptions(.file(FileOptions(filename: top)))
+  try stage.client.execute(
+    BlockdevAdd(BlockdevOptions(.qcow2(Qcow2Options(file: .options(file))), nodeName: "top")))
+  let before = try stage.images.directory.read("overlay.qcow2")
+  let commit = BlockCommit {
+    ($0.jobID, $0.device) = ("j", "top")
+    ($0.top, $0.base) = (stage.path("middle"), stage.path("base"))
+  }
+  let refusal = try stage.refusal(of: commit).message
+  #expect(refusal.contains("'\(stage.path("overlay"))' is named only by the image over it"))
+  #expect(try stage.images.directory.read("overlay.qcow2") == before)
+  try stage.stop()
+}
+
+@Test("No header gets a name that would not be followed")
+func unstorableName() throws {
+  let stage = try DaemonStage()
+  let odd = stage.images.directory.file("ba\u{1}se.qcow2")
+  try FileManager.default.moveItem(atPath: stage.path("base"), toPath: odd)
+  let file = BlockdevOptions(.file(FileOptions(filename: odd)))
+  let base = BlockdevOptions(.qcow2(Qcow2Options(file: .options(file))), nodeName: "base")
+  try stage.client.execute(
+    BlockdevAdd(stage.node("overlay", over: stage.node("middle", over: base))))
+  let before = try link(stage, "overlay")
+  try stage.commit("j") { ($0.topNode, $0.baseNode) = ("middle", "base") }
+  let error = try #require(try stage.wait("j").error)
+  #expect(error.contains("control byte"), "\(error)")
+  #expect(try link(stage, "overlay") == before)
+  try stage.client.execute(
+    BlockStream { ($0.jobID, $0.device, $0.baseNode) = ("s", "overlay", "base") })
+  #expect(try stage.wait("s").error?.contains("control byte") == true)
+  #expect(try link(stage, "overlay") == before)
+  try FileManager.default.moveItem(atPath: odd, toPath: stage.path("base"))
+  try stage.stop()
+}

@@ -94,9 +94,12 @@ extension DaemonServices {
     let top = try commitTop(call, in: whole)
     let chain = graph.chain(from: top)
     let base = try commitBase(call, in: chain)
-    // The headers of what lies on top will name base. Whoever names a layer to be taken out has
-    // asked for that, though nothing else in those files may be touched.
-    for overlay in graph.overlays(of: top) { graph.noteNamed(overlay) }
+    // The headers of what lies on top will name base: the device's own is named with it, and every
+    // other one has to be.
+    graph.noteNamed(device)
+    do throws(BlockError) {
+      for overlay in graph.overlays(of: top) { try graph.checkMayWrite(overlay) }
+    } catch { throw QMPError(error) }
     try checkBackingFile(call.backingFile, of: graph.overlays(of: top))
     guard let index = chain.nodes.firstIndex(where: { $0 === base }), index > 0 else {
       throw QMPError("cannot commit an image into itself")

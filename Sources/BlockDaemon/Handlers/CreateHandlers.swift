@@ -105,6 +105,9 @@ extension ImageFormats.Qcow2CreateOptions {
     }
     switch (image.backingFile, image.backingFormat) {
     case (let name?, let format?):
+      if let why = OpenGate.fault(inBacking: Array(name.utf8)) {
+        throw QMPError("No image can name '\(QMPError.quoted(name))' as its backing file: \(why)")
+      }
       backing = BackingLink(name: name, format: format == .qcow2 ? "qcow2" : "raw")
     case (_?, nil):
       throw QMPError("Parameter 'options.backing-fmt' is missing: formats are never guessed")

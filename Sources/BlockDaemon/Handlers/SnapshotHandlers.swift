@@ -110,7 +110,7 @@ extension DaemonServices {
     let gate = graph.gate
     let made = await LanePool.shared.perform(on: node.device) { () throws(BlockError) in
       var options = Qcow2CreateOptions(size: node.virtualSize)
-      let name = node.plainPath(gate)
+      let name = try node.headerName(gate, orGive: "mode")
       try node.requireFile(at: name, gate, orGive: "mode")
       options.backing = BackingLink(bytes: name, format: node.image.format)
       let target = try gate.create(file)

@@ -179,7 +179,8 @@ extension CommitJob {
     try await claims.openForWriting(base)
     if emptiesTop { try await claims.openForWriting(top) }
     for overlay in overlays { try await claims.openForWriting(overlay) }
-    if !isLinkGiven { try await tidyLink(job) }
+    if emptiesTop { try await requireHeader(job) }
+    if !overlays.isEmpty && !isLinkGiven { try await tidyLink(job) }
     let (base, overlays, link, size) = (base, overlays, link, top.virtualSize)
     try await job.perform(.read) { () throws(BlockError) in
       for overlay in overlays {
@@ -193,7 +194,14 @@ extension CommitJob {
 
   private func tidyLink(_ job: JobContext) async throws(BlockError) {
     let (base, gate) = (base, graph.gate)
-    link.bytes = try await job.perform(.read) { () throws(BlockError) in base.plainPath(gate) }
+    link.bytes = try await job.perform(.read) { () throws(BlockError) in try base.headerName(gate) }
+  }
+
+  private func requireHeader(_ job: JobContext) async throws(BlockError) {
+    let (chain, gate) = (source.chain, graph.gate)
+    try await job.perform(.read) { () throws(BlockError) in
+      try chain.requireHeaderLeadsBeneath(gate)
+    }
   }
 
   private func survey(_ job: JobContext) async throws(BlockError) -> CopyWork {
@@ -285,6 +293,7 @@ extension CommitJob {
   /// Empties the top, step by step. It reads the same before, between and after.
   private func emptyTop(_ job: JobContext) async throws(BlockError) {
     try await job.enter(.empty)
+    try await requireHeader(job)
     let top = top
     let operation = try await job.perform(.write) { () throws(BlockError) in
       try top.makeEmpty(.auto)

@@ -7,8 +7,9 @@ package import ImageFormats
 /// Empties a layer, so that everything falls through to what lies underneath.
 ///
 /// Unless it is forced, or the daemon has committed the layer itself and nobody has written since,
-/// it first compares, and refuses where a guest would see a change. What then shows through is made
-/// durable before the layer is emptied, whoever has written it.
+/// it first compares, and refuses where a guest would see a change, or where the layer's header
+/// does not lead to what lies underneath. What then shows through is made durable before the layer
+/// is emptied, whoever has written it.
 ///
 /// What a crash leaves is the driver's affair: the full layer, or an empty one, or (with `discard`)
 /// one that is emptied up to some cluster. Tests: `CrashSmokeTests` (reset, discard: the driver),
@@ -89,6 +90,12 @@ package final class MakeEmptyJob: JobBody {
       for node in below { try node.makeFileDurable() }
     }
     try await job.enter(.empty)
+    if !force {
+      let (chain, gate) = (chain, graph.gate)
+      try await job.perform(.read) { () throws(BlockError) in
+        try chain.requireHeaderLeadsBeneath(gate)
+      }
+    }
     let (top, mode, generation) = (chain.top, mode, generation)
     let operation = try await job.perform(.write) { () throws(BlockError) in
       guard top.writeGeneration == generation else {

@@ -105,7 +105,7 @@ package final class StreamJob: JobBody {
     if let base, !isLinkGiven {
       let gate = graph.gate
       link?.bytes = try await job.perform(.read) { () throws(BlockError) in
-        base.plainPath(gate)
+        try base.headerName(gate)
       }
     }
     let (top, link) = (top, link)
