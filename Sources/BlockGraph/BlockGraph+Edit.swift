@@ -139,9 +139,9 @@ extension BlockGraph {
 
   /// Closes `node`, and what lies below it, unless a client owns it or somebody uses it.
   func closeIfUnused(_ node: BlockNode) async throws(BlockError) {
-    guard let entry = entries[node.name], !entry.isOwnedByClient, holders(of: node).isEmpty else {
-      return
-    }
+    guard let entry = entries[node.name], entry.node === node, !entry.isOwnedByClient,
+      holders(of: node).isEmpty
+    else { return }
     try await close([node])
   }
 

@@ -77,10 +77,12 @@ extension BlockGraph {
     if let first { throw first }
   }
 
-  /// Lets go of the locks of a file node that a client added and nobody uses any more. Errors are
-  /// left aside: giving up locks cannot fail where taking them did not.
+  /// Lets go of the locks of a file node that is still open and that nobody uses any more. Errors
+  /// are left aside: giving up locks cannot fail where taking them did not.
   func unlockIfUnused(_ node: BlockNode) async {
-    guard node.file == nil, holders(of: node).isEmpty else { return }
+    guard entries[node.name]?.node === node, node.file == nil, holders(of: node).isEmpty else {
+      return
+    }
     _ = await lanes.perform(on: node.device) { () throws(BlockError) in
       try node.setAccess(.unused)
     }

@@ -18,11 +18,14 @@ extension BlockGraph {
       self.scope(named: specifications.flatMap(\.allNames))
     } _: { () async throws(BlockError) in
       var changes = NodeChanges()
-      for specification in specifications {
+      let named = try specifications.map { (specification) throws(BlockError) in
         guard let name = specification.name else {
           throw BlockError(.invalidArgument, "node-name not specified")
         }
         guard let node = node(named: name) else { throw BlockGraph.unknown(name) }
+        return (node, specification)
+      }
+      for (node, specification) in named {
         noteNamed(node)
         try plan(
           specification, for: node, below: AccessSettings(), isNamed: true, into: &changes)
@@ -91,16 +94,28 @@ extension BlockGraph {
         entry.settings = change.settings
         // That is what was done, and not what was asked for.
         entry.settings.isReadOnly = isReadOnly
+        entry.note(change.specification)
       }
     }
+    await settleEdges(changes)
+  }
+
+  /// Changes all edges at once: between two of them the graph could be one that nobody asked for,
+  /// with a loop, or with a node unused that the next one needs.
+  private func settleEdges(_ changes: [NodeChange]) async {
+    var moved: [(node: BlockNode, old: BlockNode?, new: BlockNode?)] = []
     for change in changes {
-      guard case .becomes(let below) = change.backing else { continue }
+      guard case .becomes(let new) = change.backing else { continue }
       let old = backing(of: change.node)
-      guard old !== below else { continue }
-      await drain([change.node])
-      setBacking(of: change.node, to: below)
-      change.node.gate.resume()
-      guard let old else { continue }
+      if old !== new { moved.append((change.node, old, new)) }
+    }
+    // Parents before children: a request that is on its way may ask the node below.
+    let nodes = moved.map { (node: $0.node, depth: chain(from: $0.node).nodes.count) }
+      .sorted { $0.depth > $1.depth }.map(\.node)
+    await drain(nodes)
+    for move in moved { update(move.node) { $0.backing = move.new } }
+    nodes.forEach { $0.gate.resume() }
+    for old in moved.compactMap(\.old) {
       // What closing fails with changes nothing for who asked for another node.
       try? await closeIfUnused(old)
       await unlockIfUnused(old)
@@ -155,7 +170,9 @@ extension BlockGraph {
       throw BlockError(
         .invalidArgument, "force-share=on can only be used with read-only images")
     }
-    var change = NodeChange(node: node, settings: wanted, options: specification.options(wanted))
+    var change = NodeChange(
+      node: node, specification: specification, settings: wanted,
+      options: specification.options(wanted))
     switch specification.driver {
     case .file(let file):
       guard node.file == nil, file.kind.map({ $0.rawValue == node.driverName }) ?? true else {
@@ -210,6 +227,7 @@ extension BlockGraph {
         throw BlockError(.notFound, "Cannot find device='' nor node-name='\(name)'")
       }
       guard name == file.name else { throw BlockGraph.cannotChange("file") }
+      try planFollower(file, of: node, below: settings, into: &changes)
     case .inline(let specification):
       guard !(entries[file.name]?.isOwnedByClient ?? true) else {
         throw BlockGraph.cannotChange("file.driver")
@@ -219,6 +237,28 @@ extension BlockGraph {
       }
       try plan(specification, for: file, below: settings, into: &changes)
     }
+  }
+
+  /// A child that came with `node`, and is only called by its name, keeps what was said of itself
+  /// and takes the rest from `settings` again.
+  private func planFollower(
+    _ child: BlockNode, of node: BlockNode, below settings: AccessSettings,
+    into changes: inout NodeChanges
+  ) throws(BlockError) {
+    guard let entry = entries[child.name], entry.leader == node.name,
+      var specification = entry.specification
+    else { return }
+    var wanted = settings.applying(specification)
+    // What is over it, or a job, decides whether it is written; a file obeys every discard.
+    wanted.isReadOnly = entry.settings.isReadOnly
+    if child.file == nil { wanted.discard = entry.settings.discard }
+    if wanted == entry.settings { return }
+    if case .format(var format) = specification.driver, let file = child.file {
+      format.file = .named(file.name)
+      format.backing = backing(of: child).map { .node(.named($0.name)) } ?? .none
+      specification.driver = .format(format)
+    }
+    try plan(specification, for: child, below: settings, into: &changes)
   }
 
   private func planBacking(
@@ -238,6 +278,9 @@ extension BlockGraph {
       guard let below = self.node(named: name) else {
         throw BlockError(.notFound, "Cannot find device='' nor node-name='\(name)'")
       }
+      if below === old {
+        try planFollower(below, of: node, below: settings.forBacking, into: &changes)
+      }
       return .becomes(below)
     case .node(.inline(let specification)):
       guard let old, !(entries[old.name]?.isOwnedByClient ?? true) else {
@@ -251,17 +294,15 @@ extension BlockGraph {
     }
   }
 
-  /// Checks the edges that are to change, as they will be when all have changed.
+  /// Checks the edges that are to change, each as if those before it had changed already.
   private func checkEdges(_ changes: [NodeChange]) throws(BlockError) {
     var planned: [String: BlockNode?] = [:]
-    for change in changes {
-      if case .becomes(let below) = change.backing { planned[change.node.name] = .some(below) }
-    }
     func below(_ node: BlockNode) -> BlockNode? { planned[node.name] ?? backing(of: node) }
     for change in changes {
       guard case .becomes(let new) = change.backing, new !== backing(of: change.node) else {
         continue
       }
+      planned[change.node.name] = .some(new)
       try requireNoJob(over: change.node)
       guard let new else { continue }
       guard change.node.driverName == FormatSpecification.Format.qcow2.rawValue else {

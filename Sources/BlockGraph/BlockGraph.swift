@@ -198,6 +198,7 @@ package final class BlockGraph {
   func take(_ name: String) {
     guard let entry = entries.removeValue(forKey: name) else { return }
     forgetUse(by: entry)
+    for child in [entry.node.file, entry.backing].compactMap({ $0 }) { release(child, from: name) }
     order.removeAll { $0 == name }
   }
 
@@ -208,9 +209,15 @@ package final class BlockGraph {
     change(&entry)
     entries[node.name] = entry
     if entry.backing !== old.backing {
+      if let child = old.backing { release(child, from: node.name) }
       forgetUse(by: old)
       noteUse(by: entry)
     }
+  }
+
+  /// `child` is no longer one that follows `name`, if it was.
+  private func release(_ child: BlockNode, from name: String) {
+    if entries[child.name]?.leader == name { entries[child.name]?.leader = nil }
   }
 
   private func noteUse(by entry: GraphEntry) {
@@ -248,10 +255,12 @@ struct GraphEntry {
   var isDeclaredReadOnly = false
   /// Who named its file.
   var origin: OpenGate.Origin
-  /// How a client wanted the system to be asked for the bytes of a file node.
-  var aio: FileSpecification.AIO?
-  /// What a format node's image was opened as; nil for nodes that no command opened.
-  var format: FormatSpecification?
+  /// What a client, or the header over it, has said of the node itself, when it was opened or last
+  /// reopened; nil for nodes that no command opened.
+  var specification: NodeSpecification?
+  /// The name of the node with which it was opened, and from which it takes what nobody said of
+  /// itself, as long as it lies under it.
+  var leader: String?
   /// How it was opened; the read-only part is what holds at this moment.
   var settings: AccessSettings
   /// What was last seen of its image and file.
@@ -260,4 +269,21 @@ struct GraphEntry {
   var holders: [NodeHolder] = []
 
   var isReadOnly: Bool { settings.isReadOnly }
+
+  /// How a client wanted the system to be asked for the bytes of a file node.
+  var aio: FileSpecification.AIO? {
+    if case .file(let file) = specification?.driver { file.aio } else { nil }
+  }
+
+  /// What a format node's image was opened as.
+  var format: FormatSpecification? {
+    if case .format(let format) = specification?.driver { format } else { nil }
+  }
+
+  /// Notes what a client says of the node now; what only an opening can say stays.
+  mutating func note(_ said: NodeSpecification) {
+    guard let driver = specification?.driver else { return }
+    specification = said
+    specification?.driver = driver
+  }
 }

@@ -1,5 +1,5 @@
 package import BlockCore
-import BlockIO
+package import BlockIO
 import ImageFormats
 
 /// What a format needs of the file below it.
@@ -25,6 +25,9 @@ extension BlockNode {
 
   /// Where the highest write to the file ended, if this is the node of a file; in bytes.
   package var highestFileWrite: Int? { hostFile?.highestWrite }
+
+  /// What has become of the discards of a file node; nil for an image.
+  package var fileDiscards: DiscardCounter.Snapshot? { hostFile?.discards.snapshot }
 
   /// Makes durable what the node's file holds, whoever has written it. Lane.
   package func makeFileDurable() throws(BlockError) { try bottomFile?.makeDurable() }

@@ -131,18 +131,6 @@ extension BlockNode {
     }
   }
 
-  /// Drops what the layer holds of `range`. A guest's discard (`readsZero`) does nothing unless the
-  /// node lets discards through; a full discard is the engine's own, and always happens. Lane.
-  package func discard(_ range: ByteRange, _ mode: DiscardMode) throws(BlockError) {
-    try check(range.lower, range.length)
-    guard !range.isEmpty, mode == .fallsThrough || options.discard == .unmap else { return }
-    try counters.discards.count(range.length) { () throws(BlockError) in
-      try changing(range, locking: lockRange(range)) { () throws(BlockError) in
-        try image.discard(range, mode)
-      }
-    }
-  }
-
   /// Everything written so far is durable when it returns. Lane.
   package func flush() throws(BlockError) {
     // What was written before damage was found is made durable.

@@ -11,6 +11,8 @@ struct NodeChange {
   }
 
   let node: BlockNode
+  /// What is said of the node itself from now on.
+  var specification: NodeSpecification
   /// How it is to be open. For a file under a format node the format decides what is read-only.
   var settings: AccessSettings
   var options: NodeOptions

@@ -8,7 +8,6 @@ package final class NodeCounters: Sendable {
   let reads = RequestCounter()
   let writes = RequestCounter()
   let zeroes = RequestCounter()
-  let discards = RequestCounter()
   let flushes = RequestCounter()
   private let highestWrite = Atomic<Int>(0)
 
@@ -19,7 +18,6 @@ package final class NodeCounters: Sendable {
     package var writes = RequestCounter.Snapshot()
     /// Writes of zeros that bring no bytes.
     package var zeroes = RequestCounter.Snapshot()
-    package var discards = RequestCounter.Snapshot()
     /// Their bytes are always 0.
     package var flushes = RequestCounter.Snapshot()
     /// Where the highest write ended, in bytes from the disk's beginning.
@@ -30,8 +28,7 @@ package final class NodeCounters: Sendable {
   package var snapshot: Snapshot {
     Snapshot(
       reads: reads.snapshot, writes: writes.snapshot, zeroes: zeroes.snapshot,
-      discards: discards.snapshot, flushes: flushes.snapshot,
-      highestWrite: highestWrite.load(ordering: .relaxed))
+      flushes: flushes.snapshot, highestWrite: highestWrite.load(ordering: .relaxed))
   }
 
   /// A write has reached up to `end`.

@@ -12,8 +12,10 @@ package struct NodeFacts: Sendable {
   package var driver: String
   package var fileName: String
   package var isReadOnly: Bool
-  /// The path of the backing file, resolved; nil without one.
+  /// The path of the node that lies under it; nil where none does.
   package var backingFileName: String?
+  /// The path of the backing file that its header names, resolved; nil where it names none.
+  package var storedBackingName: String?
   /// How many images lie under it.
   package var backingDepth: Int
   package var settings: AccessSettings
@@ -41,7 +43,7 @@ extension BlockGraph {
       facts.append(
         NodeFacts(
           name: layer.name, driver: layer.driverName, fileName: layer.fileName,
-          isReadOnly: seen.isReadOnly, backingFileName: below ?? stored,
+          isReadOnly: seen.isReadOnly, backingFileName: below, storedBackingName: stored,
           backingDepth: chain.count - depth - 1, settings: entry.settings,
           options: layer.options, virtualSize: seen.image.virtualSize, fileSize: seen.fileSize,
           actualSize: seen.actualSize, image: seen.image))

@@ -68,14 +68,14 @@ struct NodeOpener {
       let node = try openFile(
         try FileName(file.fileName), .client, settings, above: above, name: name, kind: file.kind,
         locking: file.locking, options: options, isTop: isTop)
-      opened[opened.count - 1].aio = file.aio
+      opened[opened.count - 1].specification = specification
       // A file that no format uses yet holds nobody off.
       if isTop { try node.setAccess(.unused) }
       return node
     case .format(let format):
       let (file, access) = try openFileChild(format.file, settings, above: above)
       return try openImage(
-        format, on: file, access, above: above, name: name, options: options,
+        format, on: file, access, above: above, name: name, specification, options: options,
         isTop: isTop)
     }
   }
@@ -171,8 +171,8 @@ struct NodeOpener {
   /// Opens an image on an open file, and what lies under it.
   private mutating func openImage(
     _ format: FormatSpecification, on file: BlockNode, _ settings: AccessSettings,
-    above: [FileIdentity], name: String, options: NodeOptions, isTop: Bool = false,
-    origin: OpenGate.Origin = .client
+    above: [FileIdentity], name: String, _ specification: NodeSpecification,
+    options: NodeOptions, isTop: Bool = false, origin: OpenGate.Origin = .client
   ) throws(BlockError) -> BlockNode {
     let chain = above + (file.hostFile.map { [$0.identity] } ?? [])
     guard chain.count <= Limits.chainDepth else { throw NodeOpener.tooDeep(file.fileName) }
@@ -184,7 +184,7 @@ struct NodeOpener {
     var entry = GraphEntry(
       node: node, isOwnedByClient: isTop, origin: origin, settings: settings)
     entry.backingName = image.backingLink?.name
-    entry.format = format
+    entry.specification = specification
     entry.settings.isReadOnly = image.isReadOnly
     do {
       entry.lastLook = try? node.look()
@@ -192,6 +192,10 @@ struct NodeOpener {
     } catch {
       try? node.close()
       throw error
+    }
+    for index in opened.indices {
+      let child = opened[index].node
+      if child === file || child === entry.backing { opened[index].leader = name }
     }
     opened.append(entry)
     return node
@@ -241,12 +245,15 @@ struct NodeOpener {
     do {
       let file = try openFile(
         path, .image, settings, above: above, name: NodeName.generate(), kind: nil)
-      let specification = FormatSpecification(
+      opened[opened.count - 1].specification = NodeSpecification(
+        .file(FileSpecification(nil, file.fileName)))
+      let format = FormatSpecification(
         format, file: .named(file.name), backingFormat: parent.backingFormat,
         dropBitmaps: parent.dropBitmaps)
       return try openImage(
-        specification, on: file, settings, above: above, name: NodeName.generate(),
-        options: NodeOptions(discard: settings.discard), origin: .image)
+        format, on: file, settings, above: above, name: NodeName.generate(),
+        NodeSpecification(.format(format)), options: NodeOptions(discard: settings.discard),
+        origin: .image)
     } catch {
       let context = "Could not open backing file"
       throw error.message.hasPrefix(context) ? error : error.prefixed(context)

@@ -40,6 +40,10 @@ extension HostFile {
     }
     let core = isDevice ? range.narrowed(to: blockSize) : range
     if core.isEmpty { return }
+    try discards.count(core.length) { () throws(BlockError) in try giveBack(file, core) }
+  }
+
+  private func giveBack(_ file: OpenFile, _ core: ByteRange) throws(BlockError) {
     guard isDevice else {
       _ = try allocate(file, HostFile.punch, core)
       return

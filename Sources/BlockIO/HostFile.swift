@@ -48,6 +48,8 @@ package final class HostFile: Storage {
   private let changes = Atomic<Int>(1)
   private let durableChanges = Atomic<Int>(0)
   private let highest = Atomic<Int>(0)
+  /// What has become of its discards.
+  package let discards = DiscardCounter()
   /// Held by a flush: the system tells an error once only, so that the next one has to know of it.
   private let flushes = SleepingLock()
   /// Held by large writes through the page cache.

@@ -25,6 +25,7 @@ final class ScriptedLayer: ImageDriver {
     var isReadOnly = false
     var allocated = 0
     var flushes = 0
+    var hasDeallocated = false
     var backing: BackingLink?
   }
 
@@ -41,6 +42,8 @@ final class ScriptedLayer: ImageDriver {
   var isDamaged: Bool { false }
   var backingLink: BackingLink? { state.withLock { $0.backing } }
   var flushes: Int { state.withLock { $0.flushes } }
+  /// Whether zeros were to give space back.
+  var hasDeallocated: Bool { state.withLock { $0.hasDeallocated } }
 
   /// Makes cluster `index` what `content` says; data and compressed ones hold `bytes`.
   func script(_ index: Int, _ content: Cluster, _ bytes: [UInt8] = []) throws(BlockError) {
@@ -141,6 +144,7 @@ final class ScriptedLayer: ImageDriver {
   func writeZeroes(
     _ range: ByteRange, deallocate: Bool, over backing: (any BackingView)?
   ) throws(BlockError) {
+    if deallocate { state.withLock { $0.hasDeallocated = true } }
     let whole = range.narrowed(to: clusterSize)
     for index in whole.lower / clusterSize..<whole.upper / clusterSize {
       try script(index, .zero)

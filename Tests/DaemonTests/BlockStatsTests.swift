@@ -36,6 +36,22 @@ func nodesCount() throws {
   try stage.stop()
 }
 
+@Test("A file tells what an image in it has given back")
+func filesCountDiscards() throws {
+  let stage = try DaemonStage()
+  try stage.openChain()
+  let name = try #require(try stats(stage)["overlay"]?.parent?.nodeName)
+  #expect(try stats(stage)[name]?.driverSpecific?.discards == 0)
+  try stage.client.execute(
+    BlockMakeEmpty {
+      ($0.job.id, $0.node, $0.mode, $0.force) = ("e", "overlay", .discard, true)
+    })
+  #expect(try stage.wait("e").error == nil)
+  let file = try #require(try stats(stage)[name]?.driverSpecific)
+  #expect(file.discards > 0 && file.discardedBytes >= 65_536 && file.failedDiscards == 0)
+  try stage.stop()
+}
+
 @Test("The statistics of nodes have every member that QEMU's have, of the same type")
 func statsLikeQEMU() throws {
   let stage = try DaemonStage()

@@ -39,7 +39,8 @@ final class SideBySide {
       .replacing(images.directory.path, with: "/images")
   }
 
-  /// The images with names: whether they are read-only, and how they use caches and zeros.
+  /// The images with names: whether they are read-only, how they use caches and zeros, and whether
+  /// something lies under them.
   private func nodes(_ monitor: MonitorSocket) throws -> [String: [JSONValue]] {
     let answer = try monitor.answer(
       to: #"{"execute": "query-named-block-nodes", "arguments": {"flat": true}}"#)
@@ -47,7 +48,10 @@ final class SideBySide {
     for node in answer["return"]?.arrayValue ?? [] {
       guard let name = node["node-name"]?.stringValue, !name.hasPrefix("#") else { continue }
       guard let cache = node["cache"], let zeroes = node["detect_zeroes"] else { continue }
-      found[name] = [cache["direct"] ?? nil, cache["no-flush"] ?? nil, zeroes]
+      found[name] = [
+        cache["direct"] ?? nil, cache["no-flush"] ?? nil, zeroes,
+        .bool(node["backing_file"] != nil),
+      ]
       // A file that only readers use is open for reading only here.
       if node["drv"] != "file" { found[name]?.append(node["ro"] ?? nil) }
     }

@@ -36,7 +36,7 @@ extension NodeImageInfo {
     clusterSize = node.image.clusterSize
     dirty = node.image.qcow2?.isDirty ?? false
     backingFilename = node.image.backing?.name
-    fullBackingFilename = node.image.backing == nil ? nil : node.backingFileName
+    fullBackingFilename = node.storedBackingName
     backingFilenameFormat = node.image.backing?.format
     let rest = facts.dropFirst()
     backingImage = rest.isEmpty ? nil : NodeImageInfo(rest)

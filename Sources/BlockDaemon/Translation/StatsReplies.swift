@@ -1,4 +1,5 @@
 import BlockGraph
+import BlockIO
 import QMP
 
 extension BlockStats {
@@ -10,20 +11,19 @@ extension BlockStats {
     stats = BlockDeviceStats(counters)
     // What an image writes does not pass through its file's node.
     if let written = node.highestFileWrite { stats.highestWrite = written }
-    driverSpecific = FileDriverStats(node, counters.discards)
+    driverSpecific = FileDriverStats(node)
     parent = node.file.map(BlockStats.init)
   }
 }
 
 extension FileDriverStats {
   /// The discards of a file or device; nil for a node that is an image in one.
-  fileprivate init?(_ node: BlockNode, _ discards: RequestCounter.Snapshot) {
+  fileprivate init?(_ node: BlockNode) {
     guard node.file == nil, let driver = BlockDriver(rawValue: node.driverName) else { return nil }
     self.init()
     self.driver = driver
-    self.discards = discards.done
-    failedDiscards = discards.failed
-    discardedBytes = discards.bytes
+    guard let counted = node.fileDiscards else { return }
+    (discards, failedDiscards, discardedBytes) = (counted.done, counted.failed, counted.bytes)
   }
 }
 
@@ -36,8 +36,6 @@ extension BlockDeviceStats {
     writtenBytes = counters.writes.bytes + counters.zeroes.bytes
     writeNanoseconds = counters.writes.nanoseconds + counters.zeroes.nanoseconds
     failedWrites = counters.writes.failed + counters.zeroes.failed
-    (discards, discardedBytes) = (counters.discards.done, counters.discards.bytes)
-    (discardNanoseconds, failedDiscards) = (counters.discards.nanoseconds, counters.discards.failed)
     (flushes, flushNanoseconds) = (counters.flushes.done, counters.flushes.nanoseconds)
     failedFlushes = counters.flushes.failed
     highestWrite = counters.highestWrite

@@ -52,19 +52,15 @@ package struct FileDriverStats: WireRecord {
 package struct BlockDeviceStats: WireRecord {
   package var readBytes = 0
   package var writtenBytes = 0
-  package var discardedBytes = 0
   package var reads = 0
   package var writes = 0
   package var flushes = 0
-  package var discards = 0
   package var readNanoseconds = 0
   package var writeNanoseconds = 0
   package var flushNanoseconds = 0
-  package var discardNanoseconds = 0
   package var failedReads = 0
   package var failedWrites = 0
   package var failedFlushes = 0
-  package var failedDiscards = 0
   package var highestWrite = 0
   package var uncounted = UncountedRequests()
 
@@ -74,20 +70,16 @@ package struct BlockDeviceStats: WireRecord {
     [
       .required("rd_bytes", \.readBytes, "Bytes read"),
       .required("wr_bytes", \.writtenBytes, "Bytes written, zeros among them"),
-      .required("unmap_bytes", \.discardedBytes, "Bytes discarded"),
       .required("rd_operations", \.reads, "Reads"),
       .required("wr_operations", \.writes, "Writes"),
       .required("flush_operations", \.flushes, "Flushes"),
-      .required("unmap_operations", \.discards, "Discards"),
       .required("rd_total_time_ns", \.readNanoseconds, "What the reads took together"),
       .required("wr_total_time_ns", \.writeNanoseconds, "What the writes took together"),
       .required("flush_total_time_ns", \.flushNanoseconds, "What the flushes took together"),
-      .required("unmap_total_time_ns", \.discardNanoseconds, "What the discards took together"),
       .required(
         "failed_rd_operations", \.failedReads, "Reads that failed, which count nowhere else"),
       .required("failed_wr_operations", \.failedWrites, "Writes that failed"),
       .required("failed_flush_operations", \.failedFlushes, "Flushes that failed"),
-      .required("failed_unmap_operations", \.failedDiscards, "Discards that failed"),
       .required("wr_highest_offset", \.highestWrite, "Where the highest write ended"),
     ] + UncountedRequests.members.map { $0.lifted(to: \.uncounted) }
 }
@@ -96,6 +88,10 @@ package struct BlockDeviceStats: WireRecord {
 ///
 /// Isolation: value.
 package struct UncountedRequests: WireRecord {
+  package var discardedBytes = 0
+  package var discards = 0
+  package var discardNanoseconds = 0
+  package var failedDiscards = 0
   package var mergedReads = 0
   package var mergedWrites = 0
   package var mergedDiscards = 0
@@ -112,6 +108,12 @@ package struct UncountedRequests: WireRecord {
 
   package static let members: [WireMember<Self>] =
     [
+      .required("unmap_bytes", \.discardedBytes, "Always 0: no guest is here that discards"),
+      .required("unmap_operations", \.discards, "Always 0: no guest is here that discards"),
+      .required(
+        "unmap_total_time_ns", \.discardNanoseconds, "Always 0: no guest is here that discards"),
+      .required(
+        "failed_unmap_operations", \.failedDiscards, "Always 0: no guest is here that discards"),
       .required("rd_merged", \.mergedReads, "Always 0: requests are not merged"),
       .required("wr_merged", \.mergedWrites, "Always 0: requests are not merged"),
       .required("unmap_merged", \.mergedDiscards, "Always 0: requests are not merged"),
