@@ -8,6 +8,10 @@ extension HostileRow {
       HostileRow(82, "a sparse file of 1 TiB", .opens, files: { $0.length = 1 << 40 }),
       far(65_536), far(65_536, naming: 300), far(262_144, naming: 4), far(1 << 19),
       HostileRow(
+        86, "half a million L2 tables in a hole", answering([2]),
+        Shape(clusterSize: 65_536, size: 1 << 48, isFilled: false),
+        files: { $0.nameHoles() }),
+      HostileRow(
         86, "2000 snapshots whose L1 tables are holes of 32 MiB, dirty", answering([2]),
         Shape(clusterSize: 65_536), files: { $0.addSnapshots(2_000) }),
     ]
@@ -50,6 +54,18 @@ extension HostileFiles {
       image.put64(1 << 63 | UInt64(data + index * step), at: tables + index * 8)
     }
     length = end
+  }
+
+  /// Has each L1 entry name a table of its own past the end of what the file holds.
+  fileprivate mutating func nameHoles() {
+    let (size, l1, count) = (image.clusterSize, image.l1Offset, image.field(at: 36))
+    let first = image.bytes.count.roundedUp(to: size)
+    image.bytes.withMutableBytes { bytes in
+      for index in 0..<count {
+        bytes.setBigEndian(1 << 63 | UInt64(first + index * size), at: l1 + index * 8)
+      }
+    }
+    length = first + count * size
   }
 
   /// Adds snapshots with L1 tables in holes, one behind the other, and the dirty bit.
