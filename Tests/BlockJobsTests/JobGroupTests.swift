@@ -32,8 +32,10 @@ struct JobGroupTests {
 
   /// Starts a group of jobs, each with its id; returns them.
   private func start(
-    _ bodies: [(id: String, body: any JobBody)], _ adjust: (inout JobOptions) -> Void = { _ in }
+    _ bodies: [(id: String, body: any JobBody)], on other: JobStage? = nil,
+    _ adjust: (inout JobOptions) -> Void = { _ in }
   ) async throws -> [Job] {
+    let stage = other ?? stage
     let requests = bodies.map { id, body in
       var options = JobOptions(id: id)
       options.autoDismiss = false
@@ -131,6 +133,42 @@ struct JobGroupTests {
     #expect(await stage.end(of: jobs[1]).isCancelled)
     #expect(ends == 0)
     #expect(states("waits") == ["created", "running", "waiting", "aborting", "concluded"])
+  }
+
+  @Test("one that fails by itself while its group stops it, and not its user, keeps its own error")
+  func ownFailure() async throws {
+    for isCancelledByUser in [false, true] {
+      let stage = try JobStage()
+      let (first, second) = (Hold(), Hold())
+      func failing(_ hold: Hold, _ sentence: String) -> ScriptedBody {
+        ScriptedBody { _ throws(BlockError) in
+          await hold.wait()
+          throw BlockError(.noSpace, sentence)
+        }
+      }
+      let jobs = try await start(
+        [
+          ("one", failing(first, "No space left on device")),
+          ("two", failing(second, "File too large")),
+        ], on: stage)
+      if isCancelledByUser { try jobs[1].cancel(force: true) }
+      first.open()
+      let one = await stage.end(of: jobs[0])
+      #expect(one.error == "No space left on device" && !one.isCancelled)
+      second.open()
+      let two = await stage.end(of: jobs[1])
+      #expect(two.isCancelled == isCancelledByUser)
+      #expect(two.error == (isCancelledByUser ? "Operation canceled" : "File too large"))
+      let ends = stage.events.compactMap { event -> String? in
+        switch event {
+        case .completed(let facts, let error): "\(facts.device): \(error ?? "")"
+        case .cancelled(let facts): "\(facts.device) cancelled"
+        default: nil
+        }
+      }
+      let last = isCancelledByUser ? "two cancelled" : "two: File too large"
+      #expect(ends == ["one: No space left on device", last])
+    }
   }
 
   @Test("a cancel of one that waits or is pending cancels all", arguments: [true, false])

@@ -36,6 +36,8 @@ package final class Job {
   private var pendingEnd: CheckedContinuation<Bool, Never>?
   /// The jobs without which it does not end; until it concludes.
   private var group: JobGroup?
+  /// Whether only the end of another job of its group told it to stop.
+  private var isStoppedByGroup = false
   private var waiters: [Waiter] = []
   private var lastWaiter = 0
 
@@ -88,8 +90,9 @@ package final class Job {
       if let group { try await agree(with: group) } else { try await awaitFinalize() }
       try await body.finalize(context)
     } catch {
-      // Whatever a job that was told to stop ran into, it was told to stop.
-      failure = machine.cancellation == .forced ? .cancelledJob : error
+      // Whatever a job that its user told to stop ran into, it was told to stop. One that its group
+      // stops may have failed by itself, and has said so in its events.
+      failure = machine.cancellation == .forced && !isStoppedByGroup ? .cancelledJob : error
       if !machine.isFinalizing { group?.abort(by: self) }
       emit(machine.fail())
     }
@@ -143,7 +146,10 @@ package final class Job {
   func endWithGroup() { try? beginEnd() }
 
   /// Another job of its group was cancelled or has failed.
-  func stopWithGroup() { try? cancelAlone(force: true) }
+  func stopWithGroup() {
+    if machine.cancellation != .forced { isStoppedByGroup = true }
+    try? cancelAlone(force: true)
+  }
 
   /// Gives back what its body holds: it does not start.
   func abandon() async { await body.cleanUp(JobContext(self)) }
@@ -320,7 +326,7 @@ package final class Job {
   }
 
   /// Whether it was stopped by force. A forced cancel that comes too late does not count.
-  var isCancelled: Bool { machine.cancellation == .forced && failure != nil }
+  var isCancelled: Bool { machine.cancellation == .forced && failure?.code == .cancelled }
 
   package var snapshot: JobSnapshot {
     let now = clock.nanoseconds
