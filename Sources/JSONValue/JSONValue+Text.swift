@@ -17,7 +17,7 @@ extension JSONValue {
     case .unsigned(let value): text.append(contentsOf: value.description.utf8)
     case .double(let value):
       precondition(value.isFinite, "JSON has no form for \(value)")
-      text.append(contentsOf: value.description.utf8)
+      text.append(contentsOf: Self.digits(of: value).utf8)
     case .string(let value): Self.appendQuoted(value, to: &text)
     case .array(let elements):
       text.append(UInt8(ascii: "["))
@@ -36,6 +36,13 @@ extension JSONValue {
       }
       text.append(UInt8(ascii: "}"))
     }
+  }
+
+  /// A number without fraction has none in its text, as in QEMU, up to the 17 digits that QEMU
+  /// writes; any other has the fewest digits that mean the same double.
+  private static func digits(of value: Double) -> String {
+    guard value.magnitude < 1e17, value == value.rounded() else { return value.description }
+    return value == 0 && value.sign == .minus ? "-0" : Int(value).description
   }
 
   /// Appends `value` in quotes, with the escapes that RFC 8259 demands, and those that keep what a

@@ -1,7 +1,8 @@
 /// One JSON value, immutable once built.
 ///
 /// Integers keep all 64 bits. `unsigned` holds only what `integer` cannot, so that every number has
-/// one form and `==` means what it says.
+/// one form and `==` means what it says. A `double` without fraction is another value than an
+/// integer, since no argument that is an integer may be written so; but its text is the same.
 ///
 /// Isolation: value.
 package enum JSONValue: Hashable, Sendable {

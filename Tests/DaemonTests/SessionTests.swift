@@ -53,6 +53,24 @@ func framing() throws {
   #expect(throws: MonitorSocket.Failure.closed) { try monitor.next() }
 }
 
+@Test("A number as an id comes back as QEMU writes it, but for the digits of a fraction")
+func numberIdentifiers() throws {
+  let daemon = try DaemonProcess.start()
+  let ours = try MonitorSocket.negotiated(daemon.socket)
+  let qemu = try QemuDaemon()
+  for id in [
+    "1e2", "1.0", "-0.0", "-0", "0.0", "-7e0", "1e15", "1e16", "1e17", "9007199254740993.0",
+    "99999999999999984.0", "123456789012345678901", "-123456789012345678901", "12345678.9",
+    "0.0001", "1e300",
+  ] {
+    let request = #"{"execute": "nope", "id": \#(id)}"#
+    let answers = try [ours, qemu.monitor].map { try $0.answer(to: request)["id"] }
+    #expect(answers[0] == answers[1], "\(id)")
+  }
+  let tenth = #"{"execute": "nope", "id": 0.1}"#
+  for monitor in [ours, qemu.monitor] { #expect(try monitor.answer(to: tenth)["id"] == 0.1) }
+}
+
 @Test("An id of any type comes back as it was, with an error too")
 func identifiers() throws {
   let daemon = try DaemonProcess.start()

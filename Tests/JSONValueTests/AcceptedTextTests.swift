@@ -1,4 +1,5 @@
 import JSONValue
+import TestSupport
 import Testing
 
 let acceptedTexts: [(text: String, value: JSONValue)] = [
@@ -55,7 +56,19 @@ func accepts(text: String, value: JSONValue) throws {
 
 @Test("A value's text parses back to the value", arguments: acceptedTexts.map(\.value))
 func roundTrip(value: JSONValue) throws {
-  #expect(try JSONValue.parse(value.utf8) == value)
+  #expect(try JSONValue.parse(value.utf8) == value.asWritten)
+}
+
+@Test(
+  "A double has the text that QEMU gives it, but the fewest digits where it has a fraction",
+  arguments: [
+    (0.0, "0"), (-0.0, "-0"), (1.0, "1"), (-7.0, "-7"), (100.0, "100"),
+    (1e16, "10000000000000000"), (-99999999999999984.0, "-99999999999999984"), (1e17, "1e+17"),
+    (18446744073709551616.0, "1.8446744073709552e+19"), (0.1, "0.1"), (2.5, "2.5"),
+    (-1e-7, "-1e-07"), (.greatestFiniteMagnitude, "1.7976931348623157e+308"),
+  ])
+func doubleTexts(value: Double, text: String) {
+  #expect(JSONValue.double(value).description == text)
 }
 
 @Test("Text is written in QEMU's spacing, in the members' order, with few escapes")
