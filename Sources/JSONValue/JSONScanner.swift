@@ -30,8 +30,10 @@ package struct JSONScanner: Sendable {
   package var hasBegun: Bool { length > 0 }
   /// Whether the last byte was one of a string's.
   package var isInsideString: Bool { mode == .string }
+  /// What is wrong with the value so far.
+  package var fault: JSONSyntaxError? { grammar.fault }
   /// Bytes of the value so far.
-  private(set) var length = 0
+  package private(set) var length = 0
   /// Where integers ended that 64 bits do not hold, in bytes from the value's first.
   private(set) var wideIntegers: [Int] = []
   let limits: JSONLimits

@@ -103,8 +103,9 @@ package final class Connection {
   /// Ends the look-out for that.
   private var hangUp: UInt64?
   /// What the peer has passed and nobody has taken, in its order, each with how many bytes had come
-  /// by then. The last of them came in the same message to the socket: the kernel gives bytes from
-  /// before it along with it, but none from behind it.
+  /// by then. The last of them came in the same message to the socket, though perhaps not alone:
+  /// the kernel gives bytes from before it along with it, but none from behind it, and whitespace
+  /// that ends such a message counts only where it came by itself (`cl_receive`).
   private var passed: [(descriptor: OwnedDescriptor, end: Int)] = []
   /// Bytes that have come.
   private var received = 0

@@ -22,11 +22,28 @@ private final class PassingClient {
       : monitor.answer(to: text, passing: numbers).errorSentence
   }
 
+  /// Sends a message in two pieces: Dispatch makes a descriptor for the time of the first one that
+  /// has not ended, and keeps it.
+  func cutMessage(beside other: PassingClient) throws {
+    try monitor.send(#"{"execute": "#)
+    _ = try other.descriptors()
+    #expect(try error(#""query-jobs"}"#) == nil)
+  }
+
   /// How many descriptors the daemon has, once it has dealt with what was sent before.
   func descriptors() throws -> Int {
     // What came with a command and is not wanted goes after the answer, and before the next one.
     for _ in 0..<2 { _ = try monitor.answer(to: #"{"execute": "query-version"}"#) }
     return try stage.daemonDescriptors()
+  }
+}
+
+extension MonitorSocket {
+  /// Does `body` while the daemon stands still: all of it is there at once when it goes on.
+  fileprivate func stopped(_ stage: DaemonStage, _ body: (MonitorSocket) throws -> Void) throws {
+    #expect(kill(stage.daemon.pid, SIGSTOP) == 0)
+    defer { #expect(kill(stage.daemon.pid, SIGCONT) == 0) }
+    try body(self)
   }
 }
 
@@ -92,7 +109,8 @@ func keptDescriptors() throws {
 @Test("114: descriptors that nobody asked for, too many at once, and of a wrong kind are closed")
 func unwantedDescriptors() throws {
   let stage = try DaemonStage()
-  let client = try PassingClient(stage)
+  let (client, other) = (try PassingClient(stage), try PassingClient(stage))
+  try client.cutMessage(beside: other)
   let before = try client.descriptors()
   try stage.withFile(stage.path("base"), O_RDONLY) { (file) throws in
     // With a command that wants none, with no command, with a wrong message, 253 at once.
@@ -131,6 +149,7 @@ func unwantedDescriptors() throws {
   }
   #expect(try client.monitor.answer(to: #"{"execute": "query-fdsets"}"#)["return"] == [])
   #expect(try client.descriptors() == before)
+  #expect(try other.descriptors() == before)
   #expect(stage.daemon.stop() == 0)
 }
 
@@ -189,10 +208,8 @@ private func setOptions(
 func descriptorsOfCutMessages() throws {
   let stage = try DaemonStage()
   let (client, other) = (try PassingClient(stage), try PassingClient(stage))
-  // Dispatch makes a descriptor for the time of the first message that is cut, and keeps it.
-  try client.monitor.send(#"{"execute": "#)
+  try client.cutMessage(beside: other)
   let before = try other.descriptors()
-  #expect(try client.error(#""query-jobs"}"#) == nil)
   func add(to set: Int) -> String {
     #"{"execute": "add-fd", "arguments": {"fdset-id": \#(set)}}"#
   }
@@ -214,22 +231,91 @@ func descriptorsOfCutMessages() throws {
         #expect(try other.descriptors() == before)
       }
     }
-    // What came with the end of a line came with that line; what came with other whitespace may be
-    // for the next command, as some clients do it, unless that has one of its own.
-    try stage.withFile(stage.path("middle"), O_RDONLY) { (middle) throws in
-      for message in [#"{"execute": "query-jobs"}"#, #"{"execute": 01}"#, "\u{1}\n"] {
-        for tail in ["", "\r\n", "\n\n"] {
-          _ = try client.error(message + tail, passing: [base])
-          #expect(try client.error(add(to: 1)) == "No file descriptor supplied via SCM_RIGHTS")
-        }
-        for tail in [" ", "\t", " \n", "\n "] {
-          _ = try client.error(message + tail, passing: [base])
-          for _ in 0..<2 { #expect(try client.error(add(to: 1), passing: [middle]) == nil) }
-          try stage.client.execute(RemoveFD { $0.set = 1 })
-        }
+  }
+  #expect(stage.daemon.stop() == 0)
+}
+
+private let getsNone = "No file descriptor supplied via SCM_RIGHTS"
+
+@Test(
+  "114: a descriptor that came with whitespace alone is for the next command, else for its own",
+  arguments: [#"{"execute": "query-jobs"}"#, #"{"execute": 01}"#, "\u{1}\n"])
+func descriptorsWithWhitespace(message: String) throws {
+  let stage = try DaemonStage()
+  let (client, other) = (try PassingClient(stage), try PassingClient(stage))
+  let add = #"{"execute": "add-fd", "arguments": {"fdset-id": 1}}"#
+  try client.cutMessage(beside: other)
+  let before = try other.descriptors()
+  let base = open(stage.path("base"), O_RDONLY | O_CLOEXEC)
+  let middle = open(stage.path("middle"), O_RDONLY | O_CLOEXEC)
+  defer { for file in [base, middle] { close(file) } }
+  for tail in ["", "\n", "\r\n", "\n\n", " ", "\t", " \n", "\n "] {
+    // In one piece with the message.
+    _ = try client.error(message + tail, passing: [base])
+    #expect(try client.error(add) == getsNone)
+    try client.monitor.stopped(stage) { (monitor) throws in
+      try monitor.send(message + tail, passing: [base])
+      try monitor.send(add)
+    }
+    _ = try client.monitor.nextAnswer()
+    #expect(try client.monitor.nextAnswer().errorSentence == getsNone)
+    // The command's own, all there at once.
+    try client.monitor.stopped(stage) { (monitor) throws in
+      try monitor.send(message + tail, passing: [base])
+      for _ in 0..<2 { try monitor.send(add + tail, passing: [middle]) }
+    }
+    for _ in 0..<3 { _ = try client.monitor.nextAnswer() }
+    #expect(try client.error(add, passing: [middle]) == nil)
+    try stage.client.execute(RemoveFD { $0.set = 1 })
+    guard !tail.isEmpty else { continue }
+
+    // By itself, before the server has read the message, and after that.
+    try client.monitor.stopped(stage) { (monitor) throws in
+      try monitor.send(message)
+      try monitor.send(tail, passing: [base])
+      try monitor.send(add)
+    }
+    _ = try client.monitor.nextAnswer()
+    #expect(try client.monitor.nextAnswer()["return"] != nil)
+    _ = try client.error(message)
+    try client.monitor.send(tail, passing: [base])
+    while try other.descriptors() == before + 1 {}
+    #expect(try client.error(add) == nil)
+    // Only another one of the same file can stand beside both.
+    #expect(try client.error(add, passing: [base]) == nil)
+    // It is for none behind that.
+    try client.monitor.send(tail, passing: [base])
+    #expect(try client.error(#"{"execute": "query-jobs"}"#) == nil)
+    #expect(try client.error(add) == getsNone)
+    try stage.client.execute(RemoveFD { $0.set = 1 })
+    #expect(try other.descriptors() == before)
+  }
+  #expect(stage.daemon.stop() == 0)
+}
+
+@Test("114: a descriptor that came with the rest of a bad message is for no command behind it")
+func descriptorsOfBadMessages() throws {
+  let stage = try DaemonStage()
+  let (client, other) = (try PassingClient(stage), try PassingClient(stage))
+  try client.cutMessage(beside: other)
+  let before = try client.descriptors()
+  let add = #"{"execute": "add-fd"}"#
+  try stage.withFile(stage.path("base"), O_RDONLY) { (base) throws in
+    for (begin, end) in [("GARBAGE", " x\n"), ("[01, ", "2]"), ("{\"a\": \"\n", "x\"}\n")] {
+      try client.monitor.stopped(stage) { (monitor) throws in
+        try monitor.send(begin)
+        try monitor.send(end, passing: [base])
+        try monitor.send(add)
       }
+      #expect(try client.monitor.nextAnswer().errorSentence?.hasPrefix("JSON parse error") == true)
+      #expect(try client.monitor.nextAnswer().errorSentence == getsNone)
+      #expect(try client.error(begin)?.hasPrefix("JSON parse error") == true)
+      try client.monitor.send(end, passing: [base])
+      #expect(try client.error(add) == getsNone)
     }
   }
+  #expect(try client.descriptors() == before)
+  #expect(try other.descriptors() == before)
   #expect(stage.daemon.stop() == 0)
 }
 

@@ -171,6 +171,31 @@ func limits() {
   #expect(frames(wide.utf8) == [error("JSON token count limit exceeded"), .message([:])])
 }
 
+@Test("What is wrong is told as soon as it is seen, and once, and its rest is skipped")
+func toldAtOnce() {
+  let wrong = [
+    (String(repeating: "[", count: 33), String(repeating: "]", count: 33)),
+    (#"{"a": [01,"#, #" 02, "]"]}"#), (#"{"a": "\ud800","#, #""b": "["}"#), ("[x", "}\n"),
+    ("[1 2", "\u{0}\n"),
+  ]
+  for (begin, rest) in wrong {
+    var framer = MessageFramer()
+    framer.receive((begin + " ").utf8)
+    guard case .error = framer.next() else {
+      Issue.record("\(begin)")
+      continue
+    }
+    #expect(framer.next() == nil)
+    #expect(framer.isInsideMessage && framer.heldBytes == begin.utf8.count + 1)
+    framer.receive((rest + " {}").utf8)
+    #expect(framer.next() == .message([:]), "\(begin)")
+    #expect(framer.endOfBefore == begin.utf8.count + 1 + rest.utf8.count)
+    #expect(framer.startOfLast == framer.endOfBefore + 1)
+    #expect(framer.endOfLast == framer.startOfLast + 2)
+    #expect(framer.next() == nil && framer.heldBytes == 0 && !framer.isInsideMessage)
+  }
+}
+
 @Test("10,000 commands in one piece come out one by one")
 func pipelined() {
   let text = String(repeating: "{\"execute\": \"query-version\"}", count: 10_000)

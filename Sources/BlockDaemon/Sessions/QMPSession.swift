@@ -48,8 +48,9 @@ final class QMPSession {
     let message: Message
     /// How many the client sent for it.
     let bytes: Int
-    /// Where it stands in the client's stream.
+    /// Where it stands in the client's stream, and where the message before it ended there.
     let place: Range<Int>
+    let endOfBefore: Int
   }
 
   private var framer = MessageFramer()
@@ -150,7 +151,7 @@ final class QMPSession {
     while !isBusy, !waiting.isEmpty, !connection.isCongested {
       let next = waiting.removeFirst()
       // What came with the messages before, and was not asked for.
-      connection.dropDescriptors(ofFirst: descriptors.message.upperBound)
+      connection.dropDescriptors(ofFirst: next.endOfBefore)
       descriptors.message = next.place
       switch next.message {
       case .bad(let answer): refuse(answer)
@@ -175,21 +176,20 @@ final class QMPSession {
   /// whole message any more.
   private func takeMessages() -> Bool {
     while takesMessages {
-      let begin = framer.endOfLast
       guard let frame = framer.next() else { return true }
-      // The next message has a time of its own.
-      deadline = nil
+      // The next message has a time of its own; what is left of a bad one has not.
+      if !framer.isInsideMessage { deadline = nil }
       let message = QMPSession.message(
         in: frame, bytes: framer.messageBytes, outOfBand: allowsOutOfBand)
       if case .request(let request) = message, request.isOutOfBand {
         // None of these takes one; what came with those that wait stays for them.
-        connection.dropDescriptors(ofFirst: framer.endOfLast, but: begin)
+        connection.dropDescriptors(ofFirst: framer.endOfLast, but: framer.endOfBefore)
         runOutOfBand(request)
       } else {
         waiting.append(
           Waiting(
             message: message, bytes: framer.messageBytes,
-            place: framer.startOfLast..<framer.endOfLast))
+            place: framer.startOfLast..<framer.endOfLast, endOfBefore: framer.endOfBefore))
       }
     }
     return false

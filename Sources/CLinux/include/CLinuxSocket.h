@@ -28,7 +28,9 @@ int32_t cl_peer(int32_t fd, int32_t *pid, uint32_t *uid, uint32_t *gid);
 
 /// Receives bytes without waiting. With `most` 1 the first of the descriptors that come along goes
 /// to `passed`, closed on exec; the others, or with `most` 0 all, find no room, so that the kernel
-/// closes them. `passed` is left alone where none came.
+/// closes them. `passed` is left alone where none came. Where one came along with whitespace behind
+/// other bytes, whichever peer's message each was in, a call ends before that whitespace, so that
+/// the call which brings the descriptor tells with which of both it came.
 int64_t cl_receive(int32_t fd, void *buffer, size_t capacity, int32_t *passed, int32_t most);
 
 /// A descriptor that can be read when a socket of it has hung up: both of its directions are over.

@@ -3,8 +3,9 @@ package import JSONValue
 /// Cuts a stream of bytes into QMP messages.
 ///
 /// A message ends where its top-level value closes, not at a newline: `qemu.qmp` sends none. A
-/// wrong message gives one error. Where its end is still clear, the next message begins right
-/// behind it; where it is not, everything up to the next newline is skipped. A newline inside a
+/// wrong message gives one error, as soon as it is wrong. Where its end is still clear, the rest of
+/// it is skipped up to there, and the next message begins right behind it; where it is not,
+/// everything up to the next newline is skipped. A newline inside a
 /// string ends the message, too, because a quote may be missing. The byte 0xFF ends whatever stands
 /// before it. Either may also be a part of the string that is wrong, the rest of which is skipped.
 ///
@@ -25,12 +26,15 @@ package struct MessageFramer: Sendable {
   package private(set) var messageBytes = 0
 
   /// Where the last message, good or bad, began in the stream, in bytes; and where it ended, with
-  /// the ends of lines that came along behind it.
+  /// what was skipped of it since.
   package private(set) var startOfLast = 0
   package private(set) var endOfLast = 0
+  /// Where the message before the last one ended, with all that was skipped of it.
+  package private(set) var endOfBefore = 0
 
-  /// How many bytes are kept of what was received.
-  package var heldBytes: Int { input.count - start }
+  /// How many bytes are kept of what was received. A bad message whose end is still to come counts
+  /// with all its bytes, though only its brackets are kept.
+  package var heldBytes: Int { max(input.count - start, scanner.length) }
 
   private enum Skipping {
     case nothing
@@ -49,6 +53,8 @@ package struct MessageFramer: Sendable {
   /// Bytes of the stream that stood before `input`.
   private var forgotten = 0
   private var skipping = Skipping.nothing
+  /// Whether the error of the message that has begun is out, and the rest of it is skipped.
+  private var isTold = false
 
   /// A framer at the beginning of a stream. It holds at most one message of `limits` and the bytes
   /// received since `next` last gave nil.
@@ -75,22 +81,26 @@ package struct MessageFramer: Sendable {
       let byte = input[position]
       if skips(byte) {
         position += 1
-        if skipping == .nothing { passLineEnd() }
-        start = position
-        endOfLast = forgotten + start
+        passSkipped()
         continue
       }
       switch scanner.scan(byte) {
       case .more:
         position += 1
-        if !scanner.hasBegun { start = position }
+        if !scanner.hasBegun {
+          start = position
+        } else if isTold {
+          passSkipped()
+        } else if let fault = scanner.fault {
+          isTold = true
+          passMessage()
+          return .error(QMPError(fault.description))
+        }
       case .ended(let before, let fault):
         if !before { position += 1 }
         let text = input[start..<position]
-        messageBytes = text.count
-        passLineEnd()
         let judge = scanner
-        beginMessage()
+        guard endMessage() else { continue }
         return fault.map { .error(QMPError($0.description)) } ?? frame(text, goodTo: judge)
       case .failed(let error):
         position += 1
@@ -98,10 +108,8 @@ package struct MessageFramer: Sendable {
           skipping = .line
         } else if scanner.isInsideString {
           skipping = .string
-        } else {
-          passLineEnd()
         }
-        beginMessage()
+        guard endMessage() else { continue }
         return .error(QMPError(error.description))
       }
     }
@@ -116,12 +124,6 @@ package struct MessageFramer: Sendable {
   /// Whether a new message may begin behind `byte`, whatever stands before it.
   private static func ends(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\n") || byte == 0xFF }
 
-  private mutating func passLineEnd() {
-    while position < input.count, input[position] == 0x0d || input[position] == 0x0a {
-      position += 1
-    }
-  }
-
   /// Whether `byte` is one of those that are skipped.
   private mutating func skips(_ byte: UInt8) -> Bool {
     guard skipping != .nothing else { return false }
@@ -130,9 +132,25 @@ package struct MessageFramer: Sendable {
     return !isNext
   }
 
-  private mutating func beginMessage() {
+  /// The message ends at `position`. Returns whether that is what the stream held next, and not
+  /// the end of what was told already.
+  private mutating func endMessage() -> Bool {
     scanner = JSONScanner(limits: limits)
+    if isTold { passSkipped() } else { passMessage() }
+    defer { isTold = false }
+    return !isTold
+  }
+
+  /// What stands before `position` is the last message, as far as it is known.
+  private mutating func passMessage() {
+    messageBytes = position - start
+    endOfBefore = endOfLast
     startOfLast = forgotten + start
+    passSkipped()
+  }
+
+  /// What stands before `position` belongs to the last message.
+  private mutating func passSkipped() {
     start = position
     endOfLast = forgotten + start
   }
