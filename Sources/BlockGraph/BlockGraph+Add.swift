@@ -65,19 +65,30 @@ extension BlockGraph {
     into pins: inout [PermissionToken]
   ) throws(BlockError) {
     guard case .format(let format) = specification.driver else { return }
-    let below = format.backing.children.map { ($0, NodeUser.Role.backing, settings.forBacking) }
-    for (child, role, inherited) in [(format.file, .file, settings)] + below {
-      switch child {
-      case .inline(let inner): try pin(inner, inherited.applying(inner), into: &pins)
-      case .named(let name):
-        guard let node = node(named: name) else {
-          throw BlockError(.notFound, "Cannot find device='\(name)' nor node-name='\(name)'")
-        }
-        let permissions: NodePermissions =
-          role == .file && !settings.isReadOnly ? .writer : .edge
-        let parent = NodeUser.parent(node: specification.name ?? "", role: role)
-        pins.append(try acquire(node, permissions, for: parent))
+    let permissions: NodePermissions = settings.isReadOnly ? .edge : .writer
+    try pin(format.file, settings, permissions, .file, of: specification, into: &pins)
+    for child in format.backing.children {
+      do throws(BlockError) {
+        try pin(child, settings.forBacking, .edge, .backing, of: specification, into: &pins)
+      } catch {
+        throw error.code == .notFound ? error.prefixed("Could not open backing file") : error
       }
+    }
+  }
+
+  private func pin(
+    _ child: FormatSpecification.Child, _ settings: AccessSettings,
+    _ permissions: NodePermissions, _ role: NodeUser.Role, of parent: NodeSpecification,
+    into pins: inout [PermissionToken]
+  ) throws(BlockError) {
+    switch child {
+    case .inline(let inner): try pin(inner, settings.applying(inner), into: &pins)
+    case .named(let name):
+      guard let node = node(named: name) else {
+        throw BlockError(.notFound, "Cannot find device='\(name)' nor node-name='\(name)'")
+      }
+      pins.append(
+        try acquire(node, permissions, for: .parent(node: parent.name ?? "", role: role)))
     }
   }
 }

@@ -110,6 +110,24 @@ func resize() throws {
   #expect(read.status == 0, "\(read.output)")
 }
 
+@Test("A node below that is not there is told in QEMU's words, with how deep it was to lie")
+func missingChildren() throws {
+  let both = try SideBySide()
+  func image(_ name: String, _ rest: String) -> String {
+    let file = #"{"driver": "file", "filename": "/images/\#(name).qcow2"}"#
+    return #""driver": "qcow2", "file": \#(file), \#(rest)"#
+  }
+  for options in [
+    image("overlay", #""backing": "zz""#),
+    image("overlay", #""backing": {\#(image("middle", #""backing": "zz""#))}"#),
+    #""driver": "qcow2", "file": "yy", "backing": "zz""#,
+  ] {
+    try both.expectSame(
+      #"{"execute": "blockdev-add", "arguments": {"node-name": "x", \#(options)}}"#)
+  }
+  try both.ours.stop()
+}
+
 @Test("What lies past the disk is told by its place on the disk, beside the image's name")
 func pastTheDisk() throws {
   let stage = try DaemonStage()
