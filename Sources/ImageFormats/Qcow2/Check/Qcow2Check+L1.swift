@@ -71,6 +71,10 @@ extension Qcow2Check {
     var list: [TableUse] = []
     var known = tables[...]
     let (size, end) = (geometry.clusterSize, fileBytes)
+    // Millions of them can be named: a list that doubles as it grows would take twice as much.
+    var listed = 0
+    counts.forEachCounted { (cluster, _) in if cluster * size < end { listed += 1 } }
+    list.reserveCapacity(listed)
     counts.forEachCounted { (cluster, count) in
       guard cluster * size < end else { return }
       var use = TableUse(cluster: UInt32(cluster), active: 0, total: count)
