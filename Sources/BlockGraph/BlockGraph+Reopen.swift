@@ -154,10 +154,12 @@ extension BlockGraph {
 extension BlockGraph {
   /// Checks what `specification` says of `node`, below one with `settings`, and adds it to
   /// `changes`, with what it says of the nodes below.
-  /// `isNamed` where the client has called it by its name, and not through a node above.
+  /// `isNamed` where the client has called it by its name, and not through a node above; `kept` is
+  /// what stays noted as said of the node itself, where that is less.
   private func plan(
     _ specification: NodeSpecification, for node: BlockNode, below settings: AccessSettings,
-    isNamed: Bool = false, into changes: inout NodeChanges
+    isNamed: Bool = false, keeping kept: NodeSpecification? = nil,
+    into changes: inout NodeChanges
   ) throws(BlockError) {
     guard let entry = entries[node.name] else { throw BlockGraph.unknown(node.name) }
     let wanted = settings.applying(specification)
@@ -171,7 +173,7 @@ extension BlockGraph {
         .invalidArgument, "force-share=on can only be used with read-only images")
     }
     var change = NodeChange(
-      node: node, specification: specification, settings: wanted,
+      node: node, specification: kept ?? specification, settings: wanted,
       options: specification.options(wanted))
     switch specification.driver {
     case .file(let file):
@@ -188,12 +190,12 @@ extension BlockGraph {
       change.isDeclaredReadOnly =
         entry.isOwnedByClient || isNamed ? wanted.isReadOnly : specification.isReadOnly == true
     case .format(let format):
-      change.backing = try planBacking(format, of: node, wanted, into: &changes)
+      change.backing = try planBacking(format, of: node, specification, wanted, into: &changes)
       guard format.format.rawValue == node.driverName else {
         throw BlockGraph.cannotChange("driver")
       }
       try checkUnchanged(format, entry)
-      try planFile(format.file, of: node, wanted, into: &changes)
+      try planFile(format.file, of: node, specification, wanted, into: &changes)
     }
     changes.add(change)
   }
@@ -217,8 +219,8 @@ extension BlockGraph {
 
   /// The file child stays; a description of it, where it has no name of its own, goes for it too.
   private func planFile(
-    _ child: FormatSpecification.Child, of node: BlockNode, _ settings: AccessSettings,
-    into changes: inout NodeChanges
+    _ child: FormatSpecification.Child, of node: BlockNode, _ said: NodeSpecification,
+    _ settings: AccessSettings, into changes: inout NodeChanges
   ) throws(BlockError) {
     guard let file = node.file else { throw BlockGraph.cannotChange("driver") }
     switch child {
@@ -227,7 +229,7 @@ extension BlockGraph {
         throw BlockError(.notFound, "Cannot find device='' nor node-name='\(name)'")
       }
       guard name == file.name else { throw BlockGraph.cannotChange("file") }
-      try planFollower(file, of: node, below: settings, into: &changes)
+      try planFollower(file, of: node, said, into: &changes)
     case .inline(let specification):
       guard !(entries[file.name]?.isOwnedByClient ?? true) else {
         throw BlockGraph.cannotChange("file.driver")
@@ -239,31 +241,38 @@ extension BlockGraph {
     }
   }
 
-  /// A child that came with `node`, and is only called by its name, keeps what was said of itself
-  /// and takes the rest from `settings` again.
+  /// A child that came with `node`, and is only called by its name, stays as it is, but takes what
+  /// is `said` of the node's use of the page cache now, unless that was said of the child itself. A
+  /// backing node is read-only again, as where it was opened.
   private func planFollower(
-    _ child: BlockNode, of node: BlockNode, below settings: AccessSettings,
+    _ child: BlockNode, of node: BlockNode, _ said: NodeSpecification,
     into changes: inout NodeChanges
   ) throws(BlockError) {
-    guard let entry = entries[child.name], entry.leader == node.name,
-      var specification = entry.specification
+    guard let entry = entries[child.name], entry.leader == node.name, let own = entry.specification
     else { return }
-    var wanted = settings.applying(specification)
-    // What is over it, or a job, decides whether it is written; a file obeys every discard.
-    wanted.isReadOnly = entry.settings.isReadOnly
-    if child.file == nil { wanted.discard = entry.settings.discard }
-    if wanted == entry.settings { return }
-    if case .format(var format) = specification.driver, let file = child.file {
+    var wanted = own
+    wanted.cacheDirect = own.cacheDirect ?? said.cacheDirect
+    wanted.cacheNoFlush = own.cacheNoFlush ?? said.cacheNoFlush
+    var settings = entry.settings
+    if node.file !== child { settings = settings.forBacking }
+    let planned = settings.applying(wanted)
+    // Who writes to a file is for the format over it to say.
+    let isSame =
+      planned.cacheDirect == entry.settings.cacheDirect
+      && planned.cacheNoFlush == entry.settings.cacheNoFlush
+      && (child.file == nil || planned.isReadOnly == entry.settings.isReadOnly)
+    if isSame { return }
+    if case .format(var format) = wanted.driver, let file = child.file {
       format.file = .named(file.name)
       format.backing = backing(of: child).map { .node(.named($0.name)) } ?? .none
-      specification.driver = .format(format)
+      wanted.driver = .format(format)
     }
-    try plan(specification, for: child, below: settings, into: &changes)
+    try plan(wanted, for: child, below: settings, keeping: own, into: &changes)
   }
 
   private func planBacking(
-    _ format: FormatSpecification, of node: BlockNode, _ settings: AccessSettings,
-    into changes: inout NodeChanges
+    _ format: FormatSpecification, of node: BlockNode, _ said: NodeSpecification,
+    _ settings: AccessSettings, into changes: inout NodeChanges
   ) throws(BlockError) -> NodeChange.Backing {
     let old = backing(of: node)
     switch format.backing {
@@ -279,7 +288,7 @@ extension BlockGraph {
         throw BlockError(.notFound, "Cannot find device='' nor node-name='\(name)'")
       }
       if below === old {
-        try planFollower(below, of: node, below: settings.forBacking, into: &changes)
+        try planFollower(below, of: node, said, into: &changes)
       }
       return .becomes(below)
     case .node(.inline(let specification)):
@@ -309,21 +318,39 @@ extension BlockGraph {
         throw BlockError(.unsupported, "The overlay does not support backing images")
       }
       var next: BlockNode? = new
-      var depth = 0
+      var layers: [BlockNode] = []
       while let node = next {
-        depth += 1
-        guard node !== change.node, depth <= entries.count else {
+        layers.append(node)
+        guard node !== change.node, layers.count <= entries.count else {
           throw BlockError(
             .invalidArgument,
             "Making '\(new.name)' a backing child of '\(change.node.name)' would create a cycle")
         }
         next = below(node)
       }
-      try checkDepth(under: change.node, depth)
+      try checkDepth(under: change.node, layers.count)
       let edge = NodeHolder(
         user: .parent(node: change.node.name, role: .backing), permissions: .edge)
       for holder in holders(of: new, besides: [change.node]) {
         try holder.admit(edge, to: new.name)
+      }
+    }
+    try checkFiles(changes.map(\.node), planned)
+  }
+
+  /// Looks once more when all edges are known, for nodes that would lie over their own file.
+  private func checkFiles(
+    _ changed: [BlockNode], _ planned: [String: BlockNode?]
+  ) throws(BlockError) {
+    let moved = changed.filter { planned[$0.name] != nil }
+    for node in moved {
+      var layers: [BlockNode] = []
+      while let next = planned[(layers.last ?? node).name] ?? backing(of: layers.last ?? node) {
+        layers.append(next)
+      }
+      try checkFiles(under: node, layers) { (below) in
+        let stays = overlays(of: below).filter { planned[$0.name] == nil }
+        return stays + moved.filter { (planned[$0.name] ?? nil) === below }
       }
     }
   }

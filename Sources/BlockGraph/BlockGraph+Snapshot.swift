@@ -1,4 +1,5 @@
 package import BlockCore
+import BlockIO
 import BlockRuntime
 
 extension BlockGraph {
@@ -64,6 +65,25 @@ extension BlockGraph {
         "Making '\(node.name)' a backing child of '\(overlay.name)' would create a cycle")
     }
     try checkDepth(under: overlay, below.count)
+    try checkFiles(under: overlay, below) { overlays(of: $0) }
+  }
+
+  /// Throws `invalidImage` where one of `below`, which are to lie under `overlay`, is the file of
+  /// the overlay itself or of a node over it: what is committed down to it would be written over
+  /// the image that it comes from. `overlays` tells what lies over a node then.
+  func checkFiles(
+    under overlay: BlockNode, _ below: [BlockNode], overlays: (BlockNode) -> [BlockNode]
+  ) throws(BlockError) {
+    var above = [overlay]
+    var files: Set<FileIdentity> = []
+    while let node = above.popLast() {
+      if let file = node.bottomFile { files.insert(file.identity) }
+      above += overlays(node)
+    }
+    for node in below {
+      guard let file = node.bottomFile, files.contains(file.identity) else { continue }
+      throw NodeOpener.loop(node.fileName)
+    }
   }
 
   /// Throws `invalidImage` where `count` nodes under `overlay` are too many.

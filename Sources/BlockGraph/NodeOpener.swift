@@ -288,7 +288,7 @@ struct NodeOpener {
   private static func notAFile(_ name: String) -> BlockError {
     BlockError(.unsupported, "Node '\(name)' is an image, not a file: one format over another")
   }
-  private static func loop(_ fileName: String) -> BlockError {
+  static func loop(_ fileName: String) -> BlockError {
     BlockError(
       .invalidImage, "Backing file '\(fileName.printable)' creates an infinite loop", file: fileName
     )

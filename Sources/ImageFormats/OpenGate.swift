@@ -80,8 +80,10 @@ package struct OpenGate: Sendable {
   }
 
   /// Which file `name` stands for; what the roots do not let through has no answer but an error.
-  package func identity(of name: FileName) throws(BlockError) -> FileIdentity {
-    if let set = try DescriptorSets.id(named: name.string) {
+  package func identity(
+    of name: FileName, _ origin: Origin = .client
+  ) throws(BlockError) -> FileIdentity {
+    if origin == .client, let set = try DescriptorSets.id(named: name.string) {
       return try descriptors.identity(of: set)
     }
     _ = try root(for: name)

@@ -206,6 +206,37 @@ func keptOverOtherHeader() throws {
   try stage.stop(checking: ["base", "overlay"])
 }
 
+@Test("An overlay keeps its data where a header further down leads elsewhere")
+func keptOverDeeperHeader() throws {
+  let stage = try DaemonStage()
+  try stage.client.execute(
+    BlockdevAdd(stage.node("overlay", over: stage.node("middle", over: nil))))
+  try stage.commit("j") { ($0.baseNode, $0.makeEmpty) = ("middle", true) }
+  let error = try #require(try stage.wait("j").error)
+  #expect(error.contains("node 'middle' names 'base.qcow2', and nothing lies under it"), "\(error)")
+  #expect(try holdsData(stage, "overlay"))
+  try stage.stop()
+}
+
+@Test("An overlay that was moved away from where its header begins keeps its data")
+func keptWhereMoved() throws {
+  let stage = try DaemonStage()
+  try stage.openChain()
+  try stage.readyCommit("j") { ($0.baseNode, $0.makeEmpty) = ("middle", true) }
+  let elsewhere = stage.images.directory.file("elsewhere")
+  try FileManager.default.createDirectory(
+    atPath: elsewhere, withIntermediateDirectories: false)
+  try FileManager.default.moveItem(
+    atPath: stage.path("overlay"), toPath: elsewhere + "/overlay.qcow2")
+  try stage.client.execute(JobComplete { $0.id = "j" })
+  let error = try #require(try stage.wait("j").error)
+  #expect(error.contains("from where its file was, which was renamed or replaced"), "\(error)")
+  try FileManager.default.moveItem(
+    atPath: elsewhere + "/overlay.qcow2", toPath: stage.path("overlay"))
+  #expect(try holdsData(stage, "overlay"))
+  try stage.stop()
+}
+
 @Test("A commit of a layer changes no overlay of it that only an image has named")
 func overlayNamedByImage() throws {
   let stage = try DaemonStage()

@@ -200,7 +200,7 @@ extension CommitJob {
   private func requireHeader(_ job: JobContext) async throws(BlockError) {
     let (chain, gate) = (source.chain, graph.gate)
     try await job.perform(.read) { () throws(BlockError) in
-      try chain.requireHeaderLeadsBeneath(gate)
+      try chain.requireHeadersLeadBeneath(gate)
     }
   }
 

@@ -7,8 +7,8 @@ package import ImageFormats
 /// Empties a layer, so that everything falls through to what lies underneath.
 ///
 /// Unless it is forced, or the daemon has committed the layer itself and nobody has written since,
-/// it first compares, and refuses where a guest would see a change, or where the layer's header
-/// does not lead to what lies underneath. What then shows through is made durable before the layer
+/// it first compares, and refuses where a guest would see a change, or where the headers
+/// do not lead to what lies underneath. What then shows through is made durable before the layer
 /// is emptied, whoever has written it.
 ///
 /// What a crash leaves is the driver's affair: the full layer, or an empty one, or (with `discard`)
@@ -93,7 +93,7 @@ package final class MakeEmptyJob: JobBody {
     if !force {
       let (chain, gate) = (chain, graph.gate)
       try await job.perform(.read) { () throws(BlockError) in
-        try chain.requireHeaderLeadsBeneath(gate)
+        try chain.requireHeadersLeadBeneath(gate)
       }
     }
     let (top, mode, generation) = (chain.top, mode, generation)
