@@ -63,27 +63,30 @@ int32_t cl_peer(int32_t fd, int32_t *pid, uint32_t *uid, uint32_t *gid) {
     return 0;
 }
 
-// How many bytes to receive at once: `capacity`, or, where a descriptor comes along, those before
-// the whitespace at the end. The kernel gives a descriptor's bytes together with all before them.
-static size_t piece(int fd, char *buffer, size_t capacity) {
+// How many bytes to receive at once: those that are there, or, where a descriptor comes along, those
+// before the whitespace at the end. The kernel gives a descriptor's bytes together with all before
+// them. No more than was seen: what comes after the look may bring a descriptor. 0 at the end of the
+// stream, negative where nothing is there.
+static ssize_t piece(int fd, char *buffer, size_t capacity) {
     struct iovec part = {.iov_base = buffer, .iov_len = capacity};
     // No room for descriptors: that there are some shows in the flags, and none is opened.
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     ssize_t seen = recvmsg(fd, &message, MSG_DONTWAIT | MSG_PEEK);
-    if (seen <= 0 || !(message.msg_flags & MSG_CTRUNC)) return capacity;
-    size_t count = (size_t)seen;
+    if (seen <= 0 || !(message.msg_flags & MSG_CTRUNC)) return seen;
+    ssize_t count = seen;
     while (count > 0 && strchr(" \t\r\n", buffer[count - 1]) && buffer[count - 1]) count--;
-    return count > 0 ? count : (size_t)seen;
+    return count > 0 ? count : seen;
 }
 
 int64_t cl_receive(int32_t fd, void *buffer, size_t capacity, int32_t *passed, int32_t most) {
     if (most == 0) return recv(fd, buffer, capacity, MSG_DONTWAIT);
-    capacity = piece(fd, buffer, capacity);
+    ssize_t count = piece(fd, buffer, capacity);
+    if (count <= 0) return count;
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr header;
     } control;
-    struct iovec part = {.iov_base = buffer, .iov_len = capacity};
+    struct iovec part = {.iov_base = buffer, .iov_len = (size_t)count};
     // CMSG_LEN, not CMSG_SPACE: the padding would be room for a second one.
     struct msghdr message = {
         .msg_iov = &part,

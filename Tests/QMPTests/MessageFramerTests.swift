@@ -212,3 +212,18 @@ func insideMessage() {
   #expect(framer.next() == nil)
   #expect(framer.isInsideMessage)
 }
+
+@Test("What is left of a bad message is that message, and the next is another one")
+func startOfPresent() {
+  for (begin, rest) in [("{\"a\": [01,", " 1]}"), ("GARBAGE", " x\n")] {
+    var framer = MessageFramer()
+    framer.receive(begin.utf8)
+    while framer.next() != nil {}
+    #expect(framer.isInsideMessage && framer.startOfPresent == 0, "\(begin)")
+    framer.receive("  ".utf8)
+    #expect(framer.next() == nil && framer.startOfPresent == 0, "\(begin)")
+    framer.receive((rest + "{\"execute\"").utf8)
+    #expect(framer.next() == nil && framer.isInsideMessage)
+    #expect(framer.startOfPresent == begin.utf8.count + 2 + rest.utf8.count, "\(begin)")
+  }
+}

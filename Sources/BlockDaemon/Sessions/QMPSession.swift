@@ -71,8 +71,9 @@ final class QMPSession {
   private var hasEnded = false
   /// Bad messages since the last good one.
   private var badMessages = 0
-  /// Runs while a message has begun and not ended.
+  /// Runs while a message has begun and not ended, and where that began in the stream.
   private var deadline: ControlTimer?
+  private var startOfTimed = 0
 
   /// A session on `connection`, which has not been started, whose client may take `messageTime`
   /// for a message. `closed` is called when it is over.
@@ -177,8 +178,6 @@ final class QMPSession {
   private func takeMessages() -> Bool {
     while takesMessages {
       guard let frame = framer.next() else { return true }
-      // The next message has a time of its own; what is left of a bad one has not.
-      if !framer.isInsideMessage { deadline = nil }
       let message = QMPSession.message(
         in: frame, bytes: framer.messageBytes, outOfBand: allowsOutOfBand)
       if case .request(let request) = message, request.isOutOfBand {
@@ -224,7 +223,9 @@ final class QMPSession {
       deadline = nil
       return
     }
-    guard deadline == nil else { return }
+    // Each message has a time of its own; what is left of a bad one belongs to that.
+    guard deadline == nil || startOfTimed != framer.startOfPresent else { return }
+    startOfTimed = framer.startOfPresent
     deadline = ControlTimer(after: messageTime) { [unowned self] in
       drop("it does not end its message")
     }

@@ -229,6 +229,8 @@ package final class Job {
   /// all jobs of it.
   package func cancel(force: Bool) throws(BlockError) {
     try cancelAlone(force: force || group != nil)
+    // Whoever stopped it before, now its user has.
+    isStoppedByGroup = false
     group?.abort(by: self)
   }
 

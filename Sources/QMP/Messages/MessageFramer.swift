@@ -22,6 +22,11 @@ package struct MessageFramer: Sendable {
   /// Whether a message, or the skipping of a bad one, has begun and not ended.
   package var isInsideMessage: Bool { scanner.hasBegun || skipping == .line }
 
+  /// Where the message that has begun began in the stream, in bytes.
+  package var startOfPresent: Int {
+    isTold || skipping != .nothing ? startOfLast : forgotten + start
+  }
+
   /// How many bytes the message had that `next` gave last.
   package private(set) var messageBytes = 0
 
