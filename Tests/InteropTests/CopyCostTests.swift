@@ -15,13 +15,14 @@ struct CopyCostTests {
 
     var testDescription: String { rawValue }
 
-    /// At most so many calls, and so many requests for memory, for a MiB: a third more than a debug
-    /// build needs, which asks for memory far more often than a release build.
+    /// At most so many calls, and so many requests for memory, for a MiB: half as many again as a
+    /// debug build needs, which asks for memory far more often than a release build, and more often
+    /// where the machine has other things to do.
     var limits: (calls: Double, allocations: Double) {
       switch self {
-      case .contiguous: (1.5, 550)
-      case .everyOtherCluster: (1.5, 5_100)
-      case .compressed: (1.5, 800)
+      case .contiguous: (2, 600)
+      case .everyOtherCluster: (2, 6_500)
+      case .compressed: (2, 900)
       }
     }
   }
