@@ -1,5 +1,6 @@
 package import BlockCore
 import BlockIO
+import Glibc
 package import ImageFormats
 
 extension BackingChain {
@@ -11,9 +12,12 @@ extension BackingChain {
   /// A set of passed descriptors has no place: where we may not look where a header leads, who
   /// passed them knows. Lane.
   package func requireHeadersLeadBeneath(_ gate: OpenGate) throws(BlockError) {
+    // Each header is read from where the one above it leads, which need not be the name by which
+    // the layer is open here: links of both kinds give a file more than one place.
+    var place: FileName? = top.isPassed ? nil : try FileName(bytes: top.path)
     for (index, layer) in nodes.enumerated() {
       let beneath = index + 1 < nodes.count ? nodes[index + 1] : nil
-      guard let why = try layer.headerFault(over: beneath, gate) else { continue }
+      guard let why = try layer.headerFault(over: beneath, at: &place, gate) else { continue }
       throw BlockError(
         .notFound,
         "Node '\(top.name)' keeps its data, for by itself it would not show them any more: the "
@@ -24,9 +28,10 @@ extension BackingChain {
 }
 
 extension BlockNode {
-  /// Why its header does not lead to `beneath`; nil where it does, or where that cannot be seen.
+  /// Why its header, in the file `place`, does not lead to `beneath`; nil where it does, or where
+  /// that cannot be seen. `place` becomes where it leads; nil: that is not known.
   fileprivate func headerFault(
-    over beneath: BlockNode?, _ gate: OpenGate
+    over beneath: BlockNode?, at place: inout FileName?, _ gate: OpenGate
   ) throws(BlockError) -> String? {
     guard let own = bottomFile else { return nil }
     guard let link = image.backingLink else {
@@ -41,25 +46,30 @@ extension BlockNode {
     if beneath.isPartOfFile {
       return "cannot say which part of '\(shown)' node '\(beneath.name)' is"
     }
-    let path = try FileName(bytes: path)
-    if link.bytes.first != UInt8(ascii: "/") {
-      // A relative name begins where the overlay is.
-      if isPassed { return nil }
-      guard (try? gate.identity(of: path)) == own.identity else {
-        return "names '\(shown)' from where its file was, which was renamed or replaced"
-      }
+    if let why = OpenGate.fault(inBacking: link.bytes) { return "has \(why)" }
+    let origin = place
+    place = nil
+    let isAbsolute = link.bytes.first == UInt8(ascii: "/")
+    // A relative name begins where the overlay is.
+    let start = origin == nil && isAbsolute ? try FileName(bytes: path) : origin
+    guard let from = start else { return nil }
+    if !isAbsolute, (try? gate.identity(of: from, .image)) != own.identity {
+      return "names '\(shown)' from where its file was, which was renamed or replaced"
     }
+    let name = try OpenGate.path(ofBacking: link.bytes, namedBy: from)
     do throws(BlockError) {
-      let name = try OpenGate.path(ofBacking: link.bytes, namedBy: path)
-      if try gate.identity(of: name, .image) == file.identity { return nil }
+      if try gate.identity(of: name, .image) == file.identity {
+        place = name
+        return nil
+      }
     } catch {
-      if error.code == .permission && (isPassed || beneath.isPassed) { return nil }
+      if error.errno == EACCES && (isPassed || beneath.isPassed) { return nil }
     }
     return "names '\(shown)', which is not the file of node '\(beneath.name)'"
   }
 
   /// Whether its file is one of passed descriptors.
-  private var isPassed: Bool { (try? DescriptorSets.id(named: fileName)) != nil }
+  fileprivate var isPassed: Bool { (try? DescriptorSets.id(named: fileName)) != nil }
 
   /// Whether a header means it by `format`. QEMU's names for plain bytes are those of drivers.
   private func isOf(format: String) -> Bool {

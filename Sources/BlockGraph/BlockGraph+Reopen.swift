@@ -17,7 +17,6 @@ extension BlockGraph {
     try await edits.run {
       self.scope(named: specifications.flatMap(\.allNames))
     } _: { () async throws(BlockError) in
-      var changes = NodeChanges()
       let named = try specifications.map { (specification) throws(BlockError) in
         guard let name = specification.name else {
           throw BlockError(.invalidArgument, "node-name not specified")
@@ -25,6 +24,7 @@ extension BlockGraph {
         guard let node = node(named: name) else { throw BlockGraph.unknown(name) }
         return (node, specification)
       }
+      var changes = NodeChanges(named: Set(named.map(\.0.name)))
       for (node, specification) in named {
         noteNamed(node)
         try plan(
@@ -242,13 +242,15 @@ extension BlockGraph {
   }
 
   /// A child that came with `node`, and is only called by its name, stays as it is, but takes what
-  /// is `said` of the node's use of the page cache now, unless that was said of the child itself. A
-  /// backing node is read-only again, as where it was opened.
+  /// is `said` of the node's use of the page cache now, unless that was said of the child itself,
+  /// or the command says what becomes of the child. A backing node is read-only again, as where it
+  /// was opened.
   private func planFollower(
     _ child: BlockNode, of node: BlockNode, _ said: NodeSpecification,
     into changes: inout NodeChanges
   ) throws(BlockError) {
-    guard let entry = entries[child.name], entry.leader == node.name, let own = entry.specification
+    guard !changes.named.contains(child.name), let entry = entries[child.name],
+      entry.leader == node.name, let own = entry.specification
     else { return }
     var wanted = own
     wanted.cacheDirect = own.cacheDirect ?? said.cacheDirect

@@ -26,6 +26,10 @@ struct NodeChange {
 /// Isolation: value.
 struct NodeChanges {
   private(set) var all: [NodeChange] = []
+  /// The nodes that the command names as ones to be changed.
+  let named: Set<String>
+
+  init(named: Set<String>) { self.named = named }
 
   /// The changes in an order that lets each of them be: a file may be written before its format
   /// writes, and its format ceases to write before it may not be.

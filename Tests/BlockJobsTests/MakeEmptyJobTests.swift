@@ -85,10 +85,21 @@ struct MakeEmptyJobTests {
     let job = try stage.commit(top, into: base) { $1.autoComplete = true }
     await stage.end(of: job)
     let (chain, memory) = (stage.graph.chain(from: top), stage.registry.commits)
-    #expect(memory.holds(top: chain.nodes[0], base: chain.nodes[1]))
+    #expect(memory.holds(chain))
     try stage.write([1], to: top, at: 100)
-    #expect(!memory.holds(top: chain.nodes[0], base: chain.nodes[1]))
+    #expect(!memory.holds(chain))
     #expect(await stage.end(of: try start()).failure?.guestOffset == 100)
+  }
+
+  @Test("another node under the base counts as well: zeros that it showed were not written")
+  func baseMoved() async throws {
+    try stage.write([UInt8](repeating: 0, count: 65_536), to: top, at: 3 << 20)
+    await stage.end(of: try stage.commit(top, into: base) { $1.autoComplete = true })
+    let other = try stage.qcow2("other", size: base.virtualSize)
+    try stage.write([7], to: other, at: 3 << 20)
+    stage.graph.setBacking(of: base, to: other)
+    #expect(!stage.registry.commits.holds(stage.graph.chain(from: top)))
+    #expect(await stage.end(of: try start()).failure?.guestOffset == 3 << 20)
   }
 
   @Test("a write to the base after the commit counts as well")

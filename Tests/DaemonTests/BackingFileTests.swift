@@ -218,6 +218,30 @@ func keptOverDeeperHeader() throws {
   try stage.stop()
 }
 
+@Test("Each header is read from where the one above it leads, through links too")
+func keptOverLinkedMiddle() throws {
+  let stage = try DaemonStage()
+  let place = stage.images.directory.file("place")
+  try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: false)
+  // By itself it lies over place/middle, which is our middle, and that over place/base, which is
+  // not our base.
+  try FileManager.default.moveItem(atPath: stage.path("overlay"), toPath: place + "/overlay.qcow2")
+  try FileManager.default.createSymbolicLink(
+    atPath: place + "/middle.qcow2", withDestinationPath: stage.path("middle"))
+  try FileManager.default.copyItem(atPath: stage.path("base"), toPath: place + "/base.qcow2")
+  let file = BlockdevOptions(.file(FileOptions(filename: place + "/overlay.qcow2")))
+  let below = stage.node("middle", over: stage.node("base", over: nil))
+  try stage.client.execute(
+    BlockdevAdd(
+      BlockdevOptions(
+        .qcow2(Qcow2Options(file: .options(file), backing: .reference(.options(below)))),
+        nodeName: "overlay")))
+  try stage.commit("j") { ($0.baseNode, $0.makeEmpty) = ("middle", true) }
+  let error = try #require(try stage.wait("j").error)
+  #expect(error.contains("names 'base.qcow2', which is not the file of node 'base'"), "\(error)")
+  try stage.stop(checking: ["base", "middle"])
+}
+
 @Test("An overlay that was moved away from where its header begins keeps its data")
 func keptWhereMoved() throws {
   let stage = try DaemonStage()

@@ -135,7 +135,7 @@ package final class CommitJob: JobBody {
     try await job.enter(.switch)
     try await settle(job)
     await graph.replace(top, with: base)
-    if source.base == 1 { memory.note(top: top, base: base) }
+    if source.base == 1 { memory.note(source.chain) }
     openGate()
     if emptiesTop { try await emptyTop(job) }
   }

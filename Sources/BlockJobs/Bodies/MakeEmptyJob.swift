@@ -109,9 +109,7 @@ package final class MakeEmptyJob: JobBody {
   /// Throws where a guest would see a change, unless that is wanted or known not to be.
   private func compare(_ job: JobContext) async throws(BlockError) {
     generation = chain.top.writeGeneration
-    let isCommitted =
-      chain.nodes.count > 1 && memory.holds(top: chain.top, base: chain.nodes[1])
-    guard !force, !isCommitted else { return }
+    guard !force, !memory.holds(chain) else { return }
     try await job.enter(.compare)
     let source = CopySource(chain, base: 1)
     let survey = SurveyWork(source)

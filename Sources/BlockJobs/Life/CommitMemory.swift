@@ -1,38 +1,39 @@
-import BlockGraph
+package import BlockGraph
 package import BlockRuntime
 
-/// Remembers which overlays were committed and not written to since: those can be emptied without
-/// comparing first.
+/// Remembers which overlays were committed while nothing of their chains was written to or moved
+/// since: those can be emptied without comparing first.
 ///
 /// Isolation: control plane.
 @ControlPlane
 package final class CommitMemory {
-  private struct Entry {
-    weak var top: BlockNode?
-    weak var base: BlockNode?
-    let topGeneration: Int
-    let baseGeneration: Int
+  private struct Layer {
+    weak var node: BlockNode?
+    let generation: Int
   }
 
-  private var entries: [Entry] = []
+  /// Chains from their tops down.
+  private var entries: [[Layer]] = []
 
   package init() {}
 
-  /// Everything that `top` holds is now in `base`, directly under it, and durable there; and no
-  /// write to either is on its way.
-  func note(top: BlockNode, base: BlockNode) {
-    entries.removeAll { $0.top == nil || $0.base == nil || $0.top === top }
-    entries.append(
-      Entry(
-        top: top, base: base, topGeneration: top.writeGeneration,
-        baseGeneration: base.writeGeneration))
+  /// Everything that the top of `chain` holds is now in the node directly under it, or shows there
+  /// from what lies below, and is durable; and no write to any of them is on its way.
+  package func note(_ chain: BackingChain) {
+    entries.removeAll { layers in
+      layers.contains { $0.node == nil } || layers.first?.node === chain.top
+    }
+    entries.append(chain.nodes.map { Layer(node: $0, generation: $0.writeGeneration) })
   }
 
-  /// Whether `top` was committed into `base` and neither was written to since.
-  func holds(top: BlockNode, base: BlockNode) -> Bool {
-    entries.contains { entry in
-      entry.top === top && entry.base === base && entry.topGeneration == top.writeGeneration
-        && entry.baseGeneration == base.writeGeneration
+  /// Whether the top of `chain` was committed into what lies under it, and since then no layer was
+  /// written to and no other one has come between or under them.
+  package func holds(_ chain: BackingChain) -> Bool {
+    entries.contains { layers in
+      layers.count == chain.nodes.count
+        && zip(layers, chain.nodes).allSatisfy { (layer, node) in
+          layer.node === node && layer.generation == node.writeGeneration
+        }
     }
   }
 }
