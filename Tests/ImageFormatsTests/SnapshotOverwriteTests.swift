@@ -95,16 +95,20 @@ struct SnapshotOverwriteTests {
     return error?.message ?? ""
   }
 
-  @Test("a data cluster that a snapshot alone holds and that counts as free is given to nobody")
-  func snapshotData() throws {
+  @Test(
+    "a data cluster that a snapshot alone holds and that counts as free is given to nobody",
+    arguments: [false, true])
+  func snapshotData(isNamedWrongly: Bool) throws {
     let stage = try CheckStage()
-    try stage.create("cluster_size=65536", size: "64M")
+    try stage.create("cluster_size=65536", size: "2G")
     try stage.io("write -P 1 0 64k")
     try stage.img("snapshot", "-c", "s1", stage.path)
     try stage.io("write -P 3 0 64k")
     try stage.poke { image in
       let table = offset(of: .l2, in: image)
       image.setRefcount(0, of: Int(image.word(table) & 0x00ff_ffff_ffff_fe00) >> 16)
+      // An entry of the disk that is wrong itself: nobody looks at the table through it.
+      if isNamedWrongly { image.set(UInt64(table) | 1, at: Int(image.word(40)) + 3 * 8) }
     }
     let message = try expectRefused(4 << 20, of: stage)
     #expect(message.contains("counts as free, but L2 entry 0 of a snapshot's table"), "\(message)")

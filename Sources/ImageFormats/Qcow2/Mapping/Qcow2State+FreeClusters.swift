@@ -64,7 +64,9 @@ extension Qcow2State {
     var known: Set<Int> = []
     try l1.forEachEntry(io) { (index, word) in
       list.append(.active(l1Index: index))
-      known.insert(L1Entry(word: word).tableOffset)
+      let entry = L1Entry(word: word)
+      // One with reserved bits names no table that is looked at.
+      if !entry.hasReservedBits { known.insert(entry.tableOffset) }
       return list.count <= most
     }
     guard list.count <= most else { return [] }
