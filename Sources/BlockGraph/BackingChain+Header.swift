@@ -47,12 +47,11 @@ extension BlockNode {
       return "cannot say which part of '\(shown)' node '\(beneath.name)' is"
     }
     if let why = OpenGate.fault(inBacking: link.bytes) { return "has \(why)" }
-    let origin = place
-    place = nil
     let isAbsolute = link.bytes.first == UInt8(ascii: "/")
-    // A relative name begins where the overlay is.
-    let start = origin == nil && isAbsolute ? try FileName(bytes: path) : origin
-    guard let from = start else { return nil }
+    // A relative name begins where the overlay is; an absolute one anywhere.
+    if place == nil && isAbsolute { place = try FileName(bytes: path) }
+    guard let from = place else { return nil }
+    place = nil
     if !isAbsolute, (try? gate.identity(of: from, .image)) != own.identity {
       return "names '\(shown)' from where its file was, which was renamed or replaced"
     }
