@@ -1,6 +1,7 @@
 import BlockCore
 import BlockIO
 import ImageFormats
+import ImageTrials
 import TestSupport
 import Testing
 
@@ -112,5 +113,50 @@ struct SnapshotOverwriteTests {
     }
     let message = try expectRefused(4 << 20, of: stage)
     #expect(message.contains("counts as free, but L2 entry 0 of a snapshot's table"), "\(message)")
+  }
+
+  @Test(
+    "a data cluster that a snapshot names is not written in place, whatever the disk's entry says")
+  func ownedBySnapshotToo() throws {
+    let stage = try CheckStage()
+    try stage.create("cluster_size=65536", size: "2G")
+    try stage.io("write -P 1 0 64k")
+    try stage.img("snapshot", "-c", "s1", stage.path)
+    // The disk has a table of its own then.
+    try stage.io("write -P 3 64k 64k")
+    try stage.poke { $0.set(1 << 63 | $0.word($0.entry(0)), at: $0.entry(0)) }
+    let before = try stage.bytes()
+    let message = try expectRefused(0, of: stage)
+    #expect(
+      message.contains("is called its own by one L2 entry and named by another"), "\(message)")
+
+    // They write it, and the snapshot is another.
+    try stage.directory.write(before, to: "image.qcow2")
+    try stage.io("write -P 9 0 64k")
+    try stage.img("snapshot", "-a", "s1", stage.path)
+    try stage.io("read -P 9 0 64k")
+  }
+
+  @Test("a snapshot's L2 table that the end of the file cuts is looked through up to there")
+  func cutTable() throws {
+    var image = try HostileImage()
+    let entry = image.addSnapshot()
+    // The last cluster of the file is the table of the snapshot, and its first entry names data
+    // that count as free.
+    let data = image.append([UInt8](repeating: 5, count: 4096))
+    let table = image.append([UInt8](repeating: 0, count: 4096))
+    image.put64(UInt64(table), at: Int(image.word(at: entry)))
+    image.put64(UInt64(data), at: table)
+    image.put(UInt16(0), at: image.refcountBlockOffset + 2 * (data / 4096))
+    var cut = image
+    cut.bytes.removeLast(4096 - 12)
+    let storage = try cut.storage()
+    let opened = try Qcow2Image.open(on: storage, readOnly: false)
+    let error = #expect(throws: BlockError.self) {
+      try [UInt8](repeating: 3, count: 4096).withBytes { (bytes) throws(BlockError) in
+        try opened.write(bytes, at: 500_000 / 4096 * 4096, over: nil)
+      }
+    }
+    #expect(error?.message.contains("counts as free, but L2 entry 0 of a snapshot's table") == true)
   }
 }

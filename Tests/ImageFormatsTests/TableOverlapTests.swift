@@ -9,12 +9,16 @@ import Testing
 /// the one can destroy the other.
 @Suite("tables in one place")
 struct TableOverlapTests {
-  /// A field by which one table comes to lie in the active L1 table.
+  /// A field by which one table comes to lie in another.
   enum Field: CaseIterable {
     case snapshotsOffset
     case snapshotL1Offset
     /// The first entry of the snapshot's L1 table.
     case snapshotL1Entry
+    /// The same entry, with the refcount block in it.
+    case snapshotL1EntryToBlock
+    /// The first entry of the active L1 table, which calls a table its own that the snapshot names.
+    case l1Entry
   }
 
   /// An image of 4 GiB with a snapshot, whose first cluster is both's.
@@ -25,20 +29,32 @@ struct TableOverlapTests {
     try stage.img("snapshot", "-c", "s1", stage.path)
     try stage.poke { image in
       let table = Int(image.word(64))
+      let inactiveL1 = Int(image.word(table))
       switch field {
       case .snapshotsOffset: image.set(UInt64(image.l1), at: 64)
       case .snapshotL1Offset: image.set(UInt64(image.l1), at: table)
-      case .snapshotL1Entry: image.set(UInt64(image.l1), at: Int(image.word(table)))
+      case .snapshotL1Entry: image.set(UInt64(image.l1), at: inactiveL1)
+      case .snapshotL1EntryToBlock: image.set(firstBlock(of: image), at: inactiveL1)
+      case .l1Entry: image.set(1 << 63 | image.word(image.l1), at: image.l1)
       }
     }
     return stage
   }
 
-  private func names(_ field: Field) -> String {
+  private func firstBlock(of image: DamagedImage) -> UInt64 { image.word(Int(image.word(48))) }
+
+  /// What the field's table is, where it lies, and what else lies there.
+  private func facts(
+    _ field: Field, of image: DamagedImage
+  ) -> (name: String, offset: Int, other: String) {
     switch field {
-    case .snapshotsOffset: "A snapshot table"
-    case .snapshotL1Offset: "An inactive L1 table"
-    case .snapshotL1Entry: "An inactive L2 table"
+    case .snapshotsOffset: ("A snapshot table", image.l1, "L1 table")
+    case .snapshotL1Offset: ("An inactive L1 table", image.l1, "L1 table")
+    case .snapshotL1Entry: ("An inactive L2 table", image.l1, "L1 table")
+    case .snapshotL1EntryToBlock:
+      ("An inactive L2 table", Int(firstBlock(of: image)), "refcount block")
+    case .l1Entry:
+      ("An inactive L2 table", Int(image.word(image.l1) & 0x00ff_ffff_ffff_fe00), "L2 table")
     }
   }
 
@@ -48,11 +64,11 @@ struct TableOverlapTests {
   func marked(field: Field) throws {
     let stage = try makeStage(field)
     let before = try stage.bytes()
-    let l1 = DamagedImage(bytes: before).l1
+    let (name, offset, other) = facts(field, of: DamagedImage(bytes: before))
     let file = try HostFile.open(stage.path)
     let error = #expect(throws: BlockError.self) { try Qcow2Image.open(on: file, readOnly: false) }
-    #expect(error?.code == .corrupt && error?.offset == l1)
-    let sentence = "\(names(field)) lies at byte \(l1), where the L1 table is"
+    #expect(error?.code == .corrupt && error?.offset == offset)
+    let sentence = "\(name) lies at byte \(offset), where the \(other) is"
     #expect(error?.message == sentence)
     var marked = DamagedImage(bytes: before)
     marked.set(marked.word(72) | 2, at: 72)
@@ -67,7 +83,8 @@ struct TableOverlapTests {
     let theirs = try QemuTools.run(
       "qemu-io", ["-f", "qcow2", stage.path, "-c", "write -P 9 3G 64k"])
     // It opens no image whose snapshot table is none, and knows snapshots' L2 tables if told to.
-    #expect((theirs.status != 0) == (field != .snapshotL1Entry), "\(theirs.output)")
+    let isSeen = field == .snapshotsOffset || field == .snapshotL1Offset
+    #expect((theirs.status != 0) == isSeen, "\(theirs.output)")
   }
 
   @Test("one that is reopened for writing is marked, too, and goes on being read")

@@ -22,7 +22,8 @@ struct VettingTests {
   ) throws {
     let storage = try image.storage()
     let test = try ImageUnderTest(
-      on: storage, through: storage, model: [UInt8](repeating: 0, count: 1 << 20), backing: nil)
+      on: storage, through: storage, model: [UInt8](repeating: 0, count: Int(image.word(at: 24))),
+      backing: nil)
     #expect(!test.image.isDamaged)
     let error = #expect(throws: BlockError.self, comment) { try body(test) }
     #expect(error?.code == .corrupt, comment)
@@ -42,6 +43,24 @@ struct VettingTests {
     image.put(refcount, at: image.refcountBlockOffset + 2 * (dataCluster(image, 0) / 4096))
     for entry in 0...1 {
       try expectFoundOut(image, "entry \(entry)") { try $0.write([1, 2, 3], at: entry * 4096 + 5) }
+    }
+  }
+
+  @Test("nor one that an entry of another table names too", arguments: [0, 1 << 63] as [UInt64])
+  func sharedAcrossTables(flag: UInt64) throws {
+    // One table for each 2 MiB.
+    var image = try HostileImage(size: 8 << 20)
+    let table = image.append([UInt8](repeating: 0, count: 4096))
+    image.put64(Self.copied | UInt64(table), at: image.l1Offset + 24)
+    image.put64(flag | UInt64(dataCluster(image, 0)), at: table + 80)
+    for place in [5, 6 << 20 + 40_960] {
+      try expectFoundOut(image, "\(place)") { try $0.write([1, 2, 3], at: place) }
+    }
+    // Letting go of the one would leave the other with a cluster that counts as free.
+    for place in [0, 6 << 20 + 40_960] {
+      try expectFoundOut(image, "discard \(place)") { test in
+        try test.image.discard(ByteRange(at: place, length: 4096), .readsZero)
+      }
     }
   }
 

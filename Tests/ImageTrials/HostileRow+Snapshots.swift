@@ -55,15 +55,28 @@ extension HostileRow {
   private static let freeData: [HostileRow] = [
     HostileRow(
       78, "the refcount of a snapshot's data cluster is 0",
-      HostileOutcome(fill: .marks(["counts as free", "a snapshot's table"]), check: [2])
+      snapshotData("counts as free")
     ) {
       let offset = $0.addSnapshot { (image, entry) in
         let table = image.word(at: Int(image.word(at: entry))) & 0x00ff_ffff_ffff_fe00
         return Int(image.word(at: Int(table)) & 0x00ff_ffff_ffff_fe00)
       }
       $0.freeOnly(offset)
-    }
+    },
+    HostileRow(
+      68, "an L2 entry with COPIED for a data cluster of a snapshot's",
+      snapshotData("named by another")
+    ) {
+      _ = $0.addSnapshot { _, entry in entry }
+      $0.put64(1 << 63 | $0.word(at: $0.l2Entry(1)), at: $0.l2Entry(1))
+    },
   ]
+
+  /// Found by whatever would change the disk.
+  private static func snapshotData(_ what: String) -> HostileOutcome {
+    let all = HostileOutcome.Request.marks([what, "a snapshot's table"])
+    return HostileOutcome(write: all, overwrite: all, fill: all, commit: all, check: [2])
+  }
 
   /// Tables in places where another is, as errors name both.
   private static let tablesInTables: [HostileRow] =
@@ -76,7 +89,7 @@ extension HostileRow {
     ) { $0.put64(UInt64($2), at: $1) }
     + overlap(
       62, "a snapshot's L1 entry", "inactive L2 table",
-      ["L1 table", "refcount table", "snapshot table", "inactive L1 table"]
+      ["L1 table", "refcount table", "snapshot table", "inactive L1 table", "refcount block"]
     ) { $0.put64(UInt64($2), at: Int($0.word(at: $1))) }
     + [
       HostileRow(
@@ -86,6 +99,13 @@ extension HostileRow {
         $0.bytes.put(Array($0.bytes[entry..<entry + 64]), at: entry + 64)
         $0.bytes[entry + 64 + 56] = 0x32
         $0.put32(2, at: 60)
+      },
+      HostileRow(
+        62, "an L1 entry with COPIED for an L2 table of a snapshot's",
+        .markedAtOpening(["inactive L2 table", "L2 table"])
+      ) {
+        _ = $0.addSnapshot()
+        $0.put64(1 << 63 | $0.word(at: $0.l1Offset), at: $0.l1Offset)
       },
       HostileRow(
         16, "l1_table_offset of the refcount table", l1InRefcountTable
@@ -115,6 +135,7 @@ extension HostileRow {
           case "L1 table": $0.l1Offset
           case "refcount table": $0.refcountTableOffset
           case "snapshot table": entry
+          case "refcount block": $0.refcountBlockOffset
           default: Int($0.word(at: entry))
           }
         change(&$0, entry, place)

@@ -11,6 +11,9 @@ import ImageFormats
 struct CopyBatch {
   /// Runs of one look at a layer's tables.
   private static let runsPerLook = 256
+  /// Parts with at most this gap between them are looked up together: each look costs a lock, and
+  /// each table between them a read.
+  private static let lookGap = 16 << 20
   /// Zeros are looked for in units of this, or of the base's clusters where they are larger.
   private static let leastZeroUnit = 64 << 10
 
@@ -94,7 +97,8 @@ struct CopyBatch {
       var index = 0
       var done = 0
       while index < pieces.count {
-        let rest = ByteRange(from: pieces[index].range.lower + done, to: hull.upper)
+        let end = CopyBatch.end(ofLookFrom: index, in: pieces)
+        let rest = ByteRange(from: pieces[index].range.lower + done, to: end)
         for run in try image.mappings(in: rest, limit: CopyBatch.runsPerLook) {
           while index < pieces.count {
             let piece = pieces[index]
@@ -115,6 +119,16 @@ struct CopyBatch {
       }
       try image.dataStorage.perform(reads.requests)
     }
+  }
+
+  /// Where a look ends that begins with the piece at `index`.
+  private static func end(ofLookFrom index: Int, in pieces: [GuestPiece]) -> Int {
+    var end = pieces[index].range.upper
+    for piece in pieces[(index + 1)...] {
+      if piece.range.lower - end > lookGap { break }
+      end = piece.range.upper
+    }
+    return end
   }
 
   /// What has to be read of a layer.

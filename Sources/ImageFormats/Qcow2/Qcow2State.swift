@@ -39,9 +39,9 @@ struct Qcow2State: ~Copyable {
   var snapshots = SnapshotPlaces()
   /// Whether L1 entries are known to name no more than a few L2 tables twice (`boundSharing`).
   var isSharingBounded = false
-  /// Whether clusters that count as free are known to be free, or need not be looked for any more
-  /// (`vetFreeClusters`).
-  var areFreeClustersVetted = false
+  /// Whether tables are known not to contradict each other, or need not be looked at any more
+  /// (`vetTables`).
+  var areTablesVetted = false
   /// Whether persistent bitmaps are freed with the first change.
   var dropsBitmaps = false
   /// Whether the header has been made ready for writing (`prepareToWrite`).

@@ -7,7 +7,7 @@ extension Qcow2State {
   /// refcount is 1 in memory; nothing refers to them yet, so that a crash leaks them at worst.
   mutating func allocate(upTo count: Int) throws(BlockError) -> ClusterRun {
     precondition(count > 0)
-    try vetFreeClusters()
+    try vetTables()
     var cluster = firstFree
     while true {
       switch try freeRun(from: cluster, upTo: count) {
@@ -31,7 +31,7 @@ extension Qcow2State {
   /// Takes exactly `count` neighbouring clusters; a table must lie in one piece.
   mutating func allocateContiguous(_ count: Int) throws(BlockError) -> ClusterRun {
     precondition(count > 0)
-    try vetFreeClusters()
+    try vetTables()
     var run = ClusterRun(first: firstFree, count: 0)
     while run.count < count {
       switch try freeRun(from: run.end, upTo: count - run.count) {

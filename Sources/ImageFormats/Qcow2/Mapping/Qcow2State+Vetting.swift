@@ -2,11 +2,11 @@ import BlockCore
 
 /// Contradictions between L2 entries and refcounts that a write would turn into lost data. They are
 /// looked for where the look is cheap: in the slices and the refcount that the write needs, and
-/// (`Qcow2State+FreeClusters`) once in all tables where these are few; `check` finds the rest.
+/// (`vetTables`) once in all tables where these are few; `check` finds the rest.
 extension Qcow2State {
   /// Throws, and marks the image corrupt, where the cluster at `host`, which the entry for `guest`
-  /// calls its own, is not: it counts as free, or another entry of the slice names it too. A
-  /// refcount that is too high harms nobody.
+  /// calls its own, is not: it counts as free, or another entry names it too. A refcount that is
+  /// too high harms nobody.
   mutating func requireOwn(_ host: Int, guest: Int) throws(BlockError) {
     let cluster = geometry.cluster(at: host)
     guard try refcount(of: cluster) > 0 else {
@@ -14,6 +14,11 @@ extension Qcow2State {
         "The L2 entry for guest offset \(guest) calls cluster \(cluster.index) its own, but its "
           + "refcount is 0", at: host)
     }
+    try requireSoleNames(inSliceFor: guest)
+    try vetTables()
+  }
+
+  private mutating func requireSoleNames(inSliceFor guest: Int) throws(BlockError) {
     guard let table = try tableOffset(l1Index: geometry.l1Index(guest)) else { return }
     let slice = try l2Slice(table: table, guest: guest).slice
     if slice.isVetted { return }

@@ -202,6 +202,7 @@ extension Qcow2State {
         "Cluster \(run.first.index + index) counts as free, but the L2 entry for guest offset "
           + "\(guest) names it", at: geometry.offset(of: run.first + index))
     }
+    try vetTables()
     return run
   }
 }

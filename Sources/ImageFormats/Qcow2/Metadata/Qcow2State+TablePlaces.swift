@@ -3,7 +3,8 @@ import BlockCore
 extension Qcow2State {
   /// Notes where L2 tables and refcount blocks lie. Two tables of any kind in one place mark the
   /// image corrupt, because changing one would change the other; these, or a refcount block that is
-  /// none, make it read-only. Snapshots may share L2 tables, and nothing else.
+  /// none, make it read-only. Snapshots may share L2 tables with each other, and with the disk
+  /// where its L1 entry does not call the table its own.
   ///
   /// Crash: the mark is there or not, and nothing else is written (`markCorrupt`). Tests:
   /// `TableOverlapTests`.
@@ -35,10 +36,12 @@ extension Qcow2State {
     while true {
       var places = TablePlaces(newFilter(capacity))
       places.overlap = fixedOverlap()
+      if withBlocks { try noteInactiveTables(in: &places) }
       try noteTables(in: &places)
       if withBlocks { try noteBlocks(in: &places) }
       try confirm(&places)
-      if withBlocks { try noteInactiveTables(in: &places) }
+      try confirmClaims(&places)
+      places.filter.formUnion(places.inactive)
       if !places.filter.isCrowded { return places }
       capacity *= 4
     }
@@ -64,8 +67,12 @@ extension Qcow2State {
 
   private func noteTables(in places: inout TablePlaces) throws(BlockError) {
     try l1.forEachEntry(io) { (_, word) throws(BlockError) in
-      let cluster = geometry.cluster(at: L1Entry(word: word).tableOffset)
-      if cluster.index > 0 { try note(.l2Table, at: cluster, in: &places) }
+      let entry = L1Entry(word: word)
+      let cluster = geometry.cluster(at: entry.tableOffset)
+      if cluster.index > 0 {
+        try note(.l2Table, at: cluster, in: &places)
+        if entry.isCopied { try claim(cluster, for: .l2Table, in: &places) }
+      }
       return !places.isDecided
     }
   }
@@ -74,7 +81,9 @@ extension Qcow2State {
     try refcountTable.forEachEntry(io) { (index, word) throws(BlockError) in
       do throws(BlockError) {
         let offset = try blockOffset(word, entry: index)
-        try note(.refcountBlock, at: geometry.cluster(at: offset), in: &places)
+        let cluster = geometry.cluster(at: offset)
+        try note(.refcountBlock, at: cluster, in: &places)
+        try claim(cluster, for: .refcountBlock, in: &places)
       } catch {
         places.fault = places.fault ?? error
       }
@@ -82,14 +91,14 @@ extension Qcow2State {
     }
   }
 
-  /// Snapshots share tables with each other and with the disk itself: that is no overlap.
   private func noteInactiveTables(in places: inout TablePlaces) throws(BlockError) {
     try forEachInactiveTable { (cluster) in
       if let other = fixedMetadata(ClusterRun(first: cluster, count: 1)) {
         places.overlap = places.overlap ?? overlap(.inactiveL2Table, other, at: cluster)
       }
-      if !places.filter.mayContain(cluster) { places.filter.insert(cluster) }
-      return !places.filter.isCrowded
+      // Snapshots share tables with each other.
+      if !places.inactive.mayContain(cluster) { places.inactive.insert(cluster) }
+      return !places.isDecided
     }
   }
 
@@ -145,6 +154,26 @@ extension Qcow2State {
       return places.shared <= places.mostShared
     }
     places.suspects.removeAll()
+  }
+
+  /// Notes that what lies in `cluster` is changed in place, so that no snapshot may name it.
+  private func claim(
+    _ cluster: HostCluster, for region: MetadataRegion, in places: inout TablePlaces
+  ) throws(BlockError) {
+    guard places.overlap == nil, places.inactive.mayContain(cluster) else { return }
+    places.claims[cluster] = region
+    if places.claims.count == TablePlaces.mostSuspects { try confirmClaims(&places) }
+  }
+
+  /// Looks for snapshots' tables in the clusters where the filter suspected them.
+  private func confirmClaims(_ places: inout TablePlaces) throws(BlockError) {
+    if places.claims.isEmpty { return }
+    try forEachInactiveTable { (cluster) in
+      guard let region = places.claims[cluster] else { return true }
+      places.overlap = places.overlap ?? overlap(.inactiveL2Table, region, at: cluster)
+      return false
+    }
+    places.claims.removeAll()
   }
 
   private func overlap(
@@ -252,8 +281,12 @@ extension Qcow2State {
 /// Isolation: value.
 private struct TablePlaces {
   var filter: TableFilter
+  /// Where snapshots' L2 tables lie.
+  var inactive: TableFilter
   /// Clusters in which the filter saw a table before another was noted there.
   var suspects: Set<HostCluster> = []
+  /// What is changed in place and lies where the filter saw a snapshot's table.
+  var claims: [HostCluster: MetadataRegion] = [:]
   /// Two tables in one place.
   var overlap: BlockError?
   /// An entry that names no refcount block.
@@ -268,11 +301,15 @@ private struct TablePlaces {
   /// four million tables is read a few times only.
   static let mostSuspects = 16_384
 
+  /// `filter` is empty.
   init(_ filter: TableFilter, mostShared: Int = 0) {
     self.filter = filter
+    inactive = filter
     self.mostShared = mostShared
   }
 
   /// Whether looking on would change nothing: the filter is too small, or too much was found.
-  var isDecided: Bool { filter.isCrowded || mostShared > 0 && shared > mostShared }
+  var isDecided: Bool {
+    filter.isCrowded || inactive.isCrowded || mostShared > 0 && shared > mostShared
+  }
 }

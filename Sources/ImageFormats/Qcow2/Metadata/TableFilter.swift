@@ -31,6 +31,15 @@ struct TableFilter {
     shift = UInt64(64 - bits.trailingZeroBitCount)
   }
 
+  /// A filter that is never wrong, with a bit for each of `clusters` clusters; nil where these are
+  /// too many.
+  static func exact(clusters: Int) -> TableFilter? {
+    guard clusters <= mostBits else { return nil }
+    var capacity = leastCapacity
+    while capacity * bitsPerTable < clusters { capacity *= 2 }
+    return TableFilter(capacity: capacity, clusters: clusters)
+  }
+
   /// Whether a larger filter would tell better.
   var isCrowded: Bool { sharing > capacity }
   /// The memory that it takes, in bytes.
@@ -61,5 +70,12 @@ struct TableFilter {
     words[Int(second >> 6)] |= 1 << (second & 63)
     if cluster.index >= ownBits { sharing += 1 }
     return wasThere
+  }
+
+  /// Notes what `other`, made for the same capacity and file, has.
+  mutating func formUnion(_ other: TableFilter) {
+    precondition(words.count == other.words.count && ownBits == other.ownBits)
+    for index in words.indices { words[index] |= other.words[index] }
+    sharing += other.sharing
   }
 }

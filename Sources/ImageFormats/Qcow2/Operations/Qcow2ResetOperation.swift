@@ -121,7 +121,7 @@ extension Qcow2State {
   /// A device does not grow: the lowest run of free clusters that is long enough. There is no
   /// second switch then.
   mutating func layoutInsideDevice() throws(BlockError) -> EmptyLayout {
-    try vetFreeClusters()
+    try vetTables()
     let end = HostCluster(index: fileEnd >> geometry.clusterBits)
     var run = ClusterRun(first: HostCluster(index: 1), count: 0)
     while run.end < end {

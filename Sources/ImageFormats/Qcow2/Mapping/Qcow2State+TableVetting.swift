@@ -9,6 +9,34 @@ private enum VettedTable: Hashable {
   case active(l1Index: Int)
   /// One at this offset, which snapshots alone hold.
   case inactive(offset: Int)
+
+  var isActive: Bool {
+    if case .active = self { true } else { false }
+  }
+}
+
+/// Which clusters are named, as far as tables have been looked through.
+///
+/// Isolation: value.
+private struct ClusterNames {
+  private var named: TableFilter
+  private var owned: TableFilter
+
+  /// Nil where the file has too many clusters for a bit each.
+  init?(clusters: Int) {
+    guard let none = TableFilter.exact(clusters: clusters) else { return nil }
+    named = none
+    owned = none
+  }
+
+  /// Notes that an entry names `cluster`. Returns whether that contradicts another: two name it,
+  /// and one calls it its own.
+  mutating func note(_ cluster: HostCluster, isOwn: Bool) -> Bool {
+    let isContradiction = isOwn ? named.mayContain(cluster) : owned.mayContain(cluster)
+    named.insert(cluster)
+    if isOwn { owned.insert(cluster) }
+    return isContradiction
+  }
 }
 
 /// Clusters that entries of a table name one behind the other.
@@ -23,15 +51,19 @@ private struct NamedRun {
 
 extension Qcow2State {
   /// Throws, and marks the image corrupt, where an L2 entry names a cluster that counts as free:
-  /// whoever took it would write over what the entry shows.
+  /// whoever took it would write over what the entry shows; or one that an entry of the disk calls
+  /// its own: what is written by that would show in both.
   ///
-  /// Looks once, before the first cluster is taken, at all active tables where these are few
-  /// (`Limits.vettedTableBytes`), and at those that snapshots alone hold where all together are.
-  /// Where they are more, a cluster that is taken is looked for only in the slices that are to name
-  /// it (`requireUnnamed`). Entries that are wrong by themselves are left to those who meet them.
-  mutating func vetFreeClusters() throws(BlockError) {
-    if areFreeClustersVetted { return }
+  /// Looks once, before the first cluster is taken, let go or written in place, at all active
+  /// tables where these are few (`Limits.vettedTableBytes`), and at those that snapshots alone hold
+  /// where all together are. Where they are more, a cluster that is taken or written is looked for
+  /// only in the slices that are to name it, or do (`requireUnnamed`, `requireOwn`). Whose a
+  /// cluster is, is left aside in a file of so many clusters that a bit for each would be too many
+  /// (`TableFilter.exact`). Entries that are wrong by themselves are left to those who meet them.
+  mutating func vetTables() throws(BlockError) {
+    if areTablesVetted { return }
     var runs: [NamedRun] = []
+    var names = ClusterNames(clusters: geometry.clusters(for: fileEnd))
     for table in try fewTables() {
       let offset: Int
       switch table {
@@ -43,12 +75,13 @@ extension Qcow2State {
       }
       let piece = min(geometry.clusterSize, Qcow2State.scanBytes)
       for part in stride(from: 0, to: geometry.clusterSize, by: piece) {
-        try appendNames(at: offset + part, count: piece, of: table, from: part / 8, to: &runs)
+        try appendNames(
+          at: offset + part, count: piece, of: table, from: part / 8, to: &runs, &names)
         if runs.count >= Qcow2State.vettedRuns { try requireCounted(&runs) }
       }
     }
     try requireCounted(&runs)
-    areFreeClustersVetted = true
+    areTablesVetted = true
   }
 
   /// So many runs are looked at together: what fragmented tables name is all over the file, and in
@@ -74,9 +107,7 @@ extension Qcow2State {
     try forEachInactiveTable { (cluster) in
       let offset = geometry.offset(of: cluster)
       // What lies past the end holds nothing that could be written over.
-      guard offset + geometry.clusterSize <= fileEnd, known.insert(offset).inserted else {
-        return true
-      }
+      guard offset < fileEnd, known.insert(offset).inserted else { return true }
       list.append(.inactive(offset: offset))
       return list.count <= most
     }
@@ -84,24 +115,28 @@ extension Qcow2State {
   }
 
   /// Appends what the entries in `count` bytes at `offset` name, of which the first is that with
-  /// the number `first` in `table`.
+  /// the number `first` in `table`; of a table that the end of the file cuts, the whole entries.
   private mutating func appendNames(
-    at offset: Int, count: Int, of table: VettedTable, from first: Int, to runs: inout [NamedRun]
+    at offset: Int, count: Int, of table: VettedTable, from first: Int, to runs: inout [NamedRun],
+    _ names: inout ClusterNames?
   ) throws(BlockError) {
+    let count = max(0, min(count, fileEnd - offset)).roundedDown(to: 8)
     let buffer = scanBuffer ?? IOBuffer(count: Qcow2State.scanBytes)
     scanBuffer = buffer
     try io.read(.l2Table, at: offset, into: buffer, count: count)
-    buffer.withBytes(0..<count) { bytes in
+    try buffer.withBytes(0..<count) { (bytes) throws(BlockError) in
       if bytes.isAllZero { return }
       for index in 0..<count / 8 {
         let entry = L2Entry(word: bytes.bigEndian(at: index * 8))
         guard entry.word != 0, let run = namedRun(entry) else { continue }
+        let named = NamedRun(run: run, table: table, index: first + index)
+        try note(named, isOwn: entry.isCopied && table.isActive, in: &names)
         if let last = runs.last, last.run.end == run.first, run.count == 1, last.table == table,
           last.index + last.run.count == first + index
         {
           runs[runs.count - 1].run.count += 1
         } else {
-          runs.append(NamedRun(run: run, table: table, index: first + index))
+          runs.append(named)
         }
       }
     }
@@ -129,14 +164,30 @@ extension Qcow2State {
 
   private mutating func countsAsFree(_ cluster: HostCluster, _ named: NamedRun) -> BlockError {
     let index = named.index + (cluster.index - named.run.first.index)
-    let entry =
-      switch named.table {
-      case .active(let l1Index):
-        "the L2 entry for guest offset \(geometry.guestOffset(l1Index: l1Index, l2Index: index))"
-      case .inactive(let offset): "L2 entry \(index) of a snapshot's table at byte \(offset)"
-      }
     return markCorrupt(
-      "Cluster \(cluster.index) counts as free, but \(entry) names it",
+      "Cluster \(cluster.index) counts as free, but \(entry(index, of: named.table)) names it",
       at: geometry.offset(of: cluster))
+  }
+
+  /// Throws where one cluster that the entry of `named` names is called its own by that entry or by
+  /// another of those in `names`, not by the only one.
+  private mutating func note(
+    _ named: NamedRun, isOwn: Bool, in names: inout ClusterNames?
+  ) throws(BlockError) {
+    for index in 0..<named.run.count {
+      let cluster = named.run.first + index
+      guard names?.note(cluster, isOwn: isOwn) == true else { continue }
+      throw markCorrupt(
+        "Cluster \(cluster.index) is called its own by one L2 entry and named by another: "
+          + entry(named.index, of: named.table), at: geometry.offset(of: cluster))
+    }
+  }
+
+  private func entry(_ index: Int, of table: VettedTable) -> String {
+    switch table {
+    case .active(let l1Index):
+      "the L2 entry for guest offset \(geometry.guestOffset(l1Index: l1Index, l2Index: index))"
+    case .inactive(let offset): "L2 entry \(index) of a snapshot's table at byte \(offset)"
+    }
   }
 }
