@@ -6,7 +6,8 @@ import ImageFormats
 extension BlockGraph {
   /// Makes nodes what `specifications` say, all of them or none: read-only or not, the use of the
   /// page cache, what becomes of discards and zeros, and what lies under an image. What is not said
-  /// becomes the default, as in an opening. A file or a format cannot change.
+  /// becomes the default, as in an opening, or comes from the node that it was opened with, where
+  /// that stands behind it. A file or a format cannot change.
   ///
   /// Throws `notFound`, `invalidArgument` and `unsupported` for what makes no sense or cannot
   /// change, `busy` where a job uses a node, and what opening a file throws. Then every node is as
@@ -14,6 +15,11 @@ extension BlockGraph {
   package func reopen(
     _ specifications: [NodeSpecification]
   ) async throws(BlockError) {
+    // Known at once, however long a change that is on its way may take: its disk may be stuck.
+    for specification in specifications {
+      guard let node = specification.name.flatMap({ node(named: $0) }) else { break }
+      try requireNoJob(on: node)
+    }
     try await edits.run {
       self.scope(named: specifications.flatMap(\.allNames))
     } _: { () async throws(BlockError) in
@@ -25,10 +31,18 @@ extension BlockGraph {
         return (node, specification)
       }
       var changes = NodeChanges(named: Set(named.map(\.0.name)))
-      for (node, specification) in named {
+      for (index, (node, specification)) in named.enumerated() {
         noteNamed(node)
-        try plan(
-          specification, for: node, below: AccessSettings(), isNamed: true, into: &changes)
+        let later = Dictionary(named[(index + 1)...].map { ($0.0.name, $0.1) }) { $1 }
+        guard let above = inherited(by: node, from: later) else {
+          try plan(
+            specification, for: node, below: AccessSettings(), isNamed: true, into: &changes)
+          continue
+        }
+        var wanted = specification
+        wanted.cacheDirect = specification.cacheDirect ?? above.cacheDirect
+        wanted.cacheNoFlush = specification.cacheNoFlush ?? above.cacheNoFlush
+        try plan(wanted, for: node, below: above, keeping: specification, into: &changes)
       }
       try checkEdges(changes.all)
       var undone: [@ControlPlane () async -> Void] = []
@@ -154,7 +168,8 @@ extension BlockGraph {
 extension BlockGraph {
   /// Checks what `specification` says of `node`, below one with `settings`, and adds it to
   /// `changes`, with what it says of the nodes below.
-  /// `isNamed` where the client has called it by its name, and not through a node above; `kept` is
+  /// `isNamed` where the client has called it by its name, and no node above that it came with;
+  /// `kept` is
   /// what stays noted as said of the node itself, where that is less.
   private func plan(
     _ specification: NodeSpecification, for node: BlockNode, below settings: AccessSettings,
@@ -239,6 +254,18 @@ extension BlockGraph {
       }
       try plan(specification, for: file, below: settings, into: &changes)
     }
+  }
+
+  /// What the node with which `node` was opened hands down if it is one of those of which something
+  /// is `said`; nil where it is not.
+  private func inherited(
+    by node: BlockNode, from said: [String: NodeSpecification]
+  ) -> AccessSettings? {
+    guard let name = entries[node.name]?.leader, let specification = said[name],
+      let leader = self.node(named: name)
+    else { return nil }
+    let settings = (inherited(by: leader, from: said) ?? AccessSettings()).applying(specification)
+    return leader.file === node ? settings : settings.forBacking
   }
 
   /// A child that came with `node`, and is only called by its name, stays as it is, but takes what

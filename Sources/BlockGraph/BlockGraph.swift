@@ -135,10 +135,8 @@ package final class BlockGraph {
 
   /// Throws `busy` where a job uses `node`.
   package func requireNoJob(on node: BlockNode) throws(BlockError) {
-    for holder in entries[node.name]?.holders ?? [] {
-      if case .job = holder.user {
-        throw holder.user.busy(node.name)
-      }
+    if let job = entries[node.name]?.holders.first(where: \.isJob) {
+      throw job.user.busy(node.name)
     }
   }
 

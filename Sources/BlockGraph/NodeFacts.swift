@@ -31,24 +31,54 @@ package struct NodeFacts: Sendable {
 
 extension BlockGraph {
   /// The facts of `node` at this moment, and of every image under it, the top first. Throws
-  /// `notFound` where a node is closed meanwhile, and what reading the image's header throws.
+  /// `notFound` where it is closed meanwhile, and what reading an image's header throws.
   package func facts(of node: BlockNode) async throws(BlockError) -> [NodeFacts] {
-    let chain = chain(from: node).nodes
-    var facts: [NodeFacts] = []
-    for (depth, layer) in chain.enumerated() {
-      guard let entry = entries[layer.name] else { throw BlockGraph.unknown(layer.name) }
-      let below = depth + 1 < chain.count ? chain[depth + 1].fileName : nil
-      let stored = entry.backingName.map { OpenGate.join($0, to: layer.fileName) }
-      let seen = try await look(at: layer)
-      facts.append(
-        NodeFacts(
-          name: layer.name, driver: layer.driverName, fileName: layer.fileName,
-          isReadOnly: seen.isReadOnly, backingFileName: below, storedBackingName: stored,
-          backingDepth: chain.count - depth - 1, settings: entry.settings,
-          options: layer.options, virtualSize: seen.image.virtualSize, fileSize: seen.fileSize,
-          actualSize: seen.actualSize, image: seen.image))
+    try await ofPresentChain(of: node) { (chain) async throws(BlockError) in
+      var facts: [NodeFacts] = []
+      for (depth, layer) in chain.nodes.enumerated() {
+        facts.append(try await self.facts(of: layer, depth: depth, in: chain))
+      }
+      return facts
     }
-    return facts
+  }
+
+  /// What `body` tells of the chain from `top` on. Where that has become another one meanwhile, a
+  /// part of it may be closed, and what it told is of no moment: then it is asked anew.
+  package func ofPresentChain<R>(
+    of top: BlockNode, _ body: (BackingChain) async throws(BlockError) -> R
+  ) async throws(BlockError) -> R {
+    while true {
+      guard entries[top.name]?.node === top else { throw BlockGraph.unknown(top.name) }
+      let chain = chain(from: top)
+      var failure: BlockError?
+      do throws(BlockError) {
+        let answer = try await body(chain)
+        if isPresent(chain) { return answer }
+      } catch {
+        failure = error
+      }
+      if let failure, isPresent(chain) { throw failure }
+    }
+  }
+
+  private func isPresent(_ chain: BackingChain) -> Bool {
+    entries[chain.top.name]?.node === chain.top
+      && self.chain(from: chain.top).nodes.elementsEqual(chain.nodes, by: ===)
+  }
+
+  private func facts(
+    of layer: BlockNode, depth: Int, in chain: BackingChain
+  ) async throws(BlockError) -> NodeFacts {
+    guard let entry = entries[layer.name] else { throw BlockGraph.unknown(layer.name) }
+    let below = depth + 1 < chain.nodes.count ? chain.nodes[depth + 1].fileName : nil
+    let stored = entry.backingName.map { OpenGate.join($0, to: layer.fileName) }
+    let seen = try await look(at: layer)
+    return NodeFacts(
+      name: layer.name, driver: layer.driverName, fileName: layer.fileName,
+      isReadOnly: seen.isReadOnly, backingFileName: below, storedBackingName: stored,
+      backingDepth: chain.nodes.count - depth - 1, settings: entry.settings,
+      options: layer.options, virtualSize: seen.image.virtualSize, fileSize: seen.fileSize,
+      actualSize: seen.actualSize, image: seen.image)
   }
 
   /// How long a device may take to tell of a node; and when it seems not to answer, because

@@ -77,12 +77,14 @@ struct NodeHolder: Hashable, Sendable {
   /// Nil for users that are edges of the graph.
   var token: PermissionToken?
 
+  var isJob: Bool { if case .job = user { true } else { false } }
+
   /// Throws `busy` where a job, and `locked` where another node, stands in the way of `newcomer`.
   func admit(_ newcomer: NodeHolder, to node: String) throws(BlockError) {
     let wanted = newcomer.permissions.clash(with: permissions)
     let given = permissions.clash(with: newcomer.permissions)
     guard !wanted.isEmpty || !given.isEmpty else { return }
-    if case .job = user {
+    if isJob {
       throw user.busy(node)
     }
     let (first, second) = wanted.isEmpty ? (self, newcomer) : (newcomer, self)

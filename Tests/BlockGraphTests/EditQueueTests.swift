@@ -1,5 +1,6 @@
 import BlockCore
 import BlockGraph
+import BlockIO
 import BlockRuntime
 import TestSupport
 import Testing
@@ -64,6 +65,67 @@ import Testing
     #expect(graph.allNodes.isEmpty)
   }
 
+  @Test("what a job's nodes are refused is refused at once, though a change of them is suspended")
+  func refusedAtOnce() async throws {
+    let fixture = try GraphFixture()
+    try fixture.makeChain()
+    let graph = fixture.graph
+    _ = try await graph.add(fixture.image("base", "base", readOnly: true, .raw))
+    let described = fixture.image("mid", "mid", readOnly: true, backing: .node(.named("base")))
+    let mid = try await graph.add(described)
+    let token = try graph.acquire(mid, .reader, for: .job(id: "j0", type: "commit"))
+    // A request on its way keeps a change from ending: the disk does not answer.
+    mid.gate.enter()
+    async let change = reopens(graph, mid, readOnly: false)
+    for _ in 0..<100 { await Task.yield() }
+    let refusals = Refusals()
+    async let one: Void = refusals.note { () async throws(BlockError) in
+      try await graph.remove(named: "mid")
+    }
+    async let two: Void = refusals.note { () async throws(BlockError) in
+      try await graph.remove(named: "base")
+    }
+    async let three: Void = refusals.note { () async throws(BlockError) in
+      try await graph.reopen([described])
+    }
+    for _ in 0..<100 { await Task.yield() }
+    #expect(refusals.list.map(\.code) == [.busy, .busy, .busy], "\(refusals.list)")
+    mid.gate.leave()
+    _ = await (change, one, two, three)
+    graph.release(token)
+  }
+
+  @Test("what is told of a chain is told anew where a part of it has been closed meanwhile")
+  func presentChain() async throws {
+    let fixture = try GraphFixture()
+    try fixture.makeChain()
+    let graph = fixture.graph
+    let top = try await graph.add(fixture.image("top", "top"))
+    let chain = graph.chain(from: top)
+    let (mid, base) = (chain.nodes[1], chain.nodes[2])
+    for fails in [true, false] {
+      var lengths: [Int] = []
+      let told = try await graph.ofPresentChain(of: top) { (chain) async throws(BlockError) in
+        lengths.append(chain.nodes.count)
+        if lengths.count == 1 {
+          graph.setBacking(of: top, to: fails ? base : nil)
+          await graph.closeNodes(fails ? [mid.name] : [base.name])
+          if fails { throw BlockError(.notFound, "closed") }
+        }
+        return chain.nodes.count
+      }
+      #expect(lengths == (fails ? [3, 2] : [2, 1]) && told == lengths[1])
+    }
+    // An error of a chain that is as it was is one.
+    await #expect(throws: BlockError.self) {
+      try await graph.ofPresentChain(of: top) { (_) async throws(BlockError) in
+        throw BlockError(.io, "broken")
+      }
+    }
+    try await graph.remove(named: "top")
+    await #expect(throws: BlockError.self) { _ = try await graph.facts(of: top) }
+  }
+
   @Test("a change waits for the requests on their way, and those that come meanwhile for it")
   func drains() async throws {
     let fixture = try GraphFixture()
@@ -84,5 +146,19 @@ import Testing
     case .failure(let error): #expect(error.code == .notFound)
     }
     #expect(graph.allNodes.isEmpty)
+  }
+}
+
+/// The errors of what was asked, as they come.
+@ControlPlane
+private final class Refusals {
+  private(set) var list: [BlockError] = []
+
+  func note(_ call: @ControlPlane () async throws(BlockError) -> Void) async {
+    do throws(BlockError) {
+      try await call()
+    } catch {
+      list.append(error)
+    }
   }
 }

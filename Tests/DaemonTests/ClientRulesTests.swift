@@ -114,7 +114,8 @@ func messageTime() throws {
   #expect(throws: MonitorSocket.Failure.closed) { try skipping.next() }
   #expect(try idle.answer(to: #"{"execute": "query-jobs"}"#)["return"] == [])
   #expect(daemon.stop() == 0)
-  #expect(daemon.output.contains("Client dropped: it does not end its message"))
+  let who = "(process \(getpid()), user \(geteuid()))"
+  #expect(daemon.output.contains("Client dropped: it does not end its message \(who)"))
 }
 
 /// Messages of which an answer says much again, in a longer spelling.

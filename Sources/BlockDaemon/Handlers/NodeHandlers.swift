@@ -26,9 +26,12 @@ extension CommandDispatcher {
     onEngine(QueryNamedBlockNodes.self) { (call) async throws(BlockError) in
       var list: [BlockNodeInfo] = []
       for node in graph.allNodes {
-        // A node may be closed while another one is asked.
-        guard graph.node(named: node.name) === node else { continue }
-        list.append(BlockNodeInfo(try await graph.facts(of: node), flat: call.flat))
+        do throws(BlockError) {
+          list.append(BlockNodeInfo(try await graph.facts(of: node), flat: call.flat))
+        } catch {
+          // A node may be closed while it, or another one, is asked.
+          if graph.node(named: node.name) === node { throw error }
+        }
       }
       return list
     }

@@ -18,11 +18,16 @@ extension CommandDispatcher {
       }
     }
     on(NodeMapQuery.self) { (call) async throws(QMPError) in
-      let chain = graph.chain(from: try services.node(call.node))
-      let page = await LanePool.shared.perform(on: chain.top.device) { () throws(BlockError) in
-        try NodeMap(chain, from: call.offset, limit: call.limit)
+      let node = try services.node(call.node)
+      do throws(BlockError) {
+        return try await graph.ofPresentChain(of: node) { (chain) async throws(BlockError) in
+          try await LanePool.shared.perform(on: chain.top.device) { () throws(BlockError) in
+            try NodeMap(chain, from: call.offset, limit: call.limit)
+          }.get()
+        }
+      } catch {
+        throw QMPError(error)
       }
-      do throws(BlockError) { return try page.get() } catch { throw QMPError(error) }
     }
   }
 }

@@ -63,10 +63,11 @@ final class QMPServer {
   }
 
   /// Tells that a client is dropped. There are few reasons, and each is told once a second.
-  private func warn(_ reason: String) {
+  private func warn(_ reason: String, _ client: PeerCredentials?) {
     let warning = drops[reason] ?? RepeatedWarning { [log] in log.warning("\($0)") }
     drops[reason] = warning
-    warning.note("Client dropped: \(reason)")
+    let who = client.map { " (process \($0.processID), user \($0.userID))" } ?? ""
+    warning.note("Client dropped: \(reason)\(who)")
   }
 
   /// Ends all sessions when their last answers are sent, and returns when they are over, or when
@@ -91,7 +92,7 @@ final class QMPServer {
     guard admit(connection, access), let input = inputs[access] else { return connection.close() }
     let session = QMPSession(
       connection, access, messageTime: rules.messageTime, dispatcher, lines, input, events, log,
-      warn: { [unowned self] reason in warn(reason) }
+      warn: { [unowned self, peer = connection.peer] reason in warn(reason, peer) }
     ) { [unowned self] session in
       forget(session)
       guard sessions.isEmpty else { return }
