@@ -8,9 +8,9 @@ package enum Limits {
   /// a damaged image can be saved, and so few that nobody is kept busy. A sound image has none.
   package static let sharedTableBytes = 64 << 20
   /// L2 tables that are looked through before the first cluster of an image is taken, in bytes:
-  /// those of 128 GiB of data in clusters of 64 KiB. It takes some milliseconds, or half a second
-  /// where every entry names a place of its own. So many of the snapshots' L1 tables are looked
-  /// through, too, when an image is opened for writing.
+  /// those of 128 GiB of data in clusters of 64 KiB. It takes some milliseconds, or some tenths of a
+  /// second where every entry names a place far from all others. So many of the snapshots' L1
+  /// tables are looked through, too, when an image is opened for writing.
   package static let vettedTableBytes = 16 << 20
   /// Counters of a check, beside what they may take for each entry and refcount that was read: of
   /// a quarter of a million clusters that lie far apart.

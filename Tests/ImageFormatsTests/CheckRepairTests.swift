@@ -124,6 +124,57 @@ struct CheckRepairTests {
     #expect(info.output.contains("name: b"))
   }
 
+  /// How the refcount table of an image with refcounts of one bit is broken.
+  enum BrokenTable: CaseIterable {
+    /// An entry names the cluster of the table itself.
+    case namesItself
+    /// The header names the L1 table instead.
+    case isL1Table
+    /// Two entries name one block.
+    case namesTwice
+  }
+
+  @Test(
+    "refcounts that can hold no second reference are rebuilt, too", arguments: BrokenTable.allCases)
+  func fullRefcounts(broken: BrokenTable) throws {
+    let stage = try CheckStage()
+    try stage.create("cluster_size=512,refcount_bits=1", size: "4M")
+    try stage.io("write -P 1 0 1M", "write -P 2 2M 64k")
+    try stage.img("convert", "-O", "raw", stage.path, stage.directory.file("before"))
+    try stage.poke { image in
+      let table = image.refcountTable
+      switch broken {
+      case .namesItself: image.set(UInt64(table), at: table + 8)
+      case .isL1Table: image.set(UInt64(image.l1), at: 48)
+      case .namesTwice: image.set(image.word(table), at: table + 8)
+      }
+    }
+    let result = try stage.check(.all)
+    #expect(result.isSound, "\(result.findings)")
+    try stage.expectSameNumbers()
+    try stage.img("compare", stage.path, stage.directory.file("before"))
+  }
+
+  @Test("new refcounts do not lie where entries of a file that was cut still look for data")
+  func cutFile() throws {
+    let stage = try CheckStage()
+    try stage.create("cluster_size=4k", size: "16M")
+    try stage.io("write -P 1 0 4M", "write -P 2 8M 4M")
+    var end = 0
+    try stage.poke { image in
+      // The last guest cluster that was written, in the last of six tables.
+      end = Int(image.word(image.table(5) + 511 * 8) & 0x00ff_ffff_ffff_fe00) + 4096
+      image.bytes.removeLast(2 << 20)
+      // A block that is none: all are made anew.
+      image.set(1, at: image.refcountTable)
+    }
+    _ = try stage.check(.all)
+    let repaired = DamagedImage(bytes: try stage.bytes())
+    #expect(repaired.refcountTable >= end && end > 8 << 20)
+    // What was lost reads zeros for QEMU, as it did when it was lost.
+    try stage.io("read -P 1 0 4M", "read -P 2 8M 1M", "read -P 0 11M 1M")
+  }
+
   @Test("refcounts of every width are rebuilt", arguments: [1, 2, 4, 8, 16, 32, 64])
   func widths(bits: Int) throws {
     let stage = try CheckStage()

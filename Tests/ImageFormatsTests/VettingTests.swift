@@ -194,4 +194,56 @@ struct VettingTests {
     #expect(runs.first?.range.length == 35 * 4096)
     #expect(!image.isDamaged)
   }
+
+  @Test(
+    "a look through tables reads each table and each block once, however far apart clusters lie")
+  func scatteredNames() throws {
+    let (tables, clusters) = (2048, 1 << 20)
+    let storage = FaultyStorage(try scatteredImage(tables: tables, clusters: clusters))
+    let image = try Qcow2Image.open(on: storage, readOnly: false)
+    storage.set(nil)
+    #expect(try write(ByteRange(at: 0, length: 512), to: image) != nil)
+    // The others are for the write itself.
+    #expect(storage.count(.read) < tables + clusters / 256 + 100)
+  }
+
+  /// An image of 512-byte clusters whose entries name clusters all over the file, in no order.
+  private func scatteredImage(tables: Int, clusters: Int) throws -> MemoryStorage {
+    let storage = MemoryStorage(name: "image")
+    let (size, perTable, perBlock) = (512, 64, 256)
+    var options = Qcow2CreateOptions(size: tables * perTable * size)
+    options.clusterSize = size
+    try Qcow2Create.create(options, on: storage)
+    let header = try Qcow2Header(
+      decoding: storage.start(512), fileSize: storage.size(), file: "image")
+    let blocks = clusters / perBlock
+    let refcountTable = try storage.size().roundedUp(to: size)
+    let firstBlock = refcountTable + blocks * 8
+    let firstTable = firstBlock + blocks * size
+    let firstData = firstTable / size + tables
+    let step = (clusters - firstData) / (tables * perTable)
+    func words(_ count: Int, _ word: (Int) -> Int) -> [UInt8] {
+      var bytes = [UInt8](repeating: 0, count: count * 8)
+      bytes.withMutableBytes { target in
+        for index in 0..<count {
+          target.setBigEndian(UInt64(bitPattern: Int64(word(index))), at: index * 8)
+        }
+      }
+      return bytes
+    }
+    func put(_ words: [UInt8], at offset: Int) throws { try storage.poke(words, at: offset) }
+    try put(words(1) { _ in refcountTable }, at: 48)
+    try put(words(1) { _ in (blocks * 8 / size) << 32 }, at: 56)
+    try put(words(blocks) { firstBlock + $0 * size }, at: refcountTable)
+    // All count as used.
+    try put(words(blocks * size / 8) { _ in 0x0001_0001_0001_0001 }, at: firstBlock)
+    let entries = tables * perTable
+    try put(words(tables) { (firstTable + $0 * size) | Int.min }, at: header.l1Offset)
+    // An odd factor and a power of two: a permutation.
+    try put(
+      words(entries) { ((firstData + ($0 &* 40_503) % entries * step) * size) | Int.min },
+      at: firstTable)
+    try storage.truncate(to: clusters * size)
+    return storage
+  }
 }

@@ -3,7 +3,7 @@ import BlockCore
 extension Qcow2State {
   private var words: RefcountWords { RefcountWords(geometry) }
   /// Refcounts in one slice of a block.
-  private var refcountsPerSlice: Int { refblocks.sliceWords * words.perWord }
+  var refcountsPerSlice: Int { refblocks.sliceWords * words.perWord }
 
   /// Where the block for `cluster` lies; nil where there is none, so that its refcount is zero.
   /// - Throws: `corrupt` for an entry that cannot be a block.

@@ -42,15 +42,24 @@ extension Qcow2Check {
   /// - Throws: `noSpace` where a device has no room for both.
   mutating func planRebuild() throws(BlockError) -> RefcountRebuild {
     let old = try refcountClusters()
-    for cluster in old { counts.subtract(cluster) }
+    old.forEach { discount($0) }
     let used = counts.usedBlocks(geometry)
     // They stay whole up to the switch, so the new ones lie elsewhere.
-    for cluster in old { _ = counts.add(cluster) }
+    for cluster in old where counts.add(cluster) > 0 { uncounted[cluster, default: 0] += 1 }
     let rebuild = try RefcountRebuild(
       used, in: try refcountRoom(), counts, geometry, file: io.storage.name)
-    for cluster in old { counts.subtract(cluster) }
+    old.forEach { discount($0) }
     isRebuilt = true
     return rebuild
+  }
+
+  /// Takes a reference of the stored refcounts to `cluster` back.
+  private mutating func discount(_ cluster: Int) {
+    if let surplus = uncounted[cluster] {
+      uncounted[cluster] = surplus == 1 ? nil : surplus - 1
+    } else {
+      counts.subtract(cluster)
+    }
   }
 
   /// The clusters of the refcount table and of its blocks that were counted as such.
@@ -70,11 +79,12 @@ extension Qcow2Check {
     return list
   }
 
-  /// A file has room past its end, where nothing can be that somebody still looks for. A device
+  /// A file has room past its end, and past what entries name behind it: once the file is longer,
+  /// somebody would take what lies there for what was lost. A device
   /// ends where it ends: behind the last cluster that has references or a refcount, then in gaps.
   private func refcountRoom() throws(BlockError) -> RefcountRoom {
     guard io.storage.traits.isDevice else {
-      let start = max(counts.clusters, geometry.clusters(for: fileBytes))
+      let start = max(counts.clusters, geometry.clusters(for: max(fileBytes, lostEnd)))
       return RefcountRoom(tail: start..<Int.max >> geometry.clusterBits, gaps: 0..<0)
     }
     let end = try io.storage.size() >> geometry.clusterBits

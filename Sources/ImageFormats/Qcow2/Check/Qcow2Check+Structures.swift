@@ -8,12 +8,17 @@ extension Qcow2Check {
     try countExclusive(header.l1Offset, bytes: header.l1Bytes)
     for table in snapshotTables { try countExclusive(table.lower, bytes: table.length) }
     try countExclusive(header.snapshotsOffset, bytes: snapshotTableBytes)
-    try countExclusive(header.refcountTableOffset, bytes: header.refcountTableBytes)
+    try countRefcounts(header.refcountTableOffset, bytes: header.refcountTableBytes)
+    noteExclusive(header.refcountTableOffset, bytes: header.refcountTableBytes)
   }
 
   /// Counts metadata that nothing else may share.
   private mutating func countExclusive(_ offset: Int, bytes count: Int) throws(BlockError) {
     try reference(offset, bytes: count)
+    noteExclusive(offset, bytes: count)
+  }
+
+  private mutating func noteExclusive(_ offset: Int, bytes count: Int) {
     if count > 0, count <= fileBytes - offset {
       exclusive.append(ByteRange(at: offset, length: count))
     }
@@ -120,8 +125,8 @@ extension Qcow2Check {
     if offset >= fileBytes {
       return noteBrokenBlock("ERROR refcount block \(index) is outside image")
     }
-    try reference(offset, bytes: geometry.clusterSize)
-    let count = counts[offset >> geometry.clusterBits]
+    try countRefcounts(offset, bytes: geometry.clusterSize)
+    let count = Int(counts[offset >> geometry.clusterBits])
     if count != 1 { noteBrokenBlock("ERROR refcount block \(index) refcount=\(count)") }
   }
 

@@ -56,8 +56,14 @@ struct Qcow2Check: ~Copyable {
   /// Clusters whose stored refcount is below the references, and those of them where it is 0.
   var missing = 0
   var forgotten = 0
-  /// Whether a cluster has more references than a refcount can hold.
+  /// Whether a cluster has more references than a refcount can hold, those of the refcounts' own
+  /// table and blocks left aside.
   var hasExcess = false
+  /// How many of these last were above the maximum of their cluster, and so are not counted.
+  var uncounted: [Int: Int] = [:]
+  /// The end of what entries name past the file's end, in bytes, as far as they could be right
+  /// about it: nothing new may lie there.
+  var lostEnd = 0
   /// The highest cluster that has references, or a refcount.
   var highestCluster = 0
 
@@ -94,34 +100,55 @@ struct Qcow2Check: ~Copyable {
     _ offset: Int, bytes count: Int, times: UInt32 = 1
   ) throws(BlockError) {
     if count <= 0 { return }
-    let (end, overflow) = offset.addingReportingOverflow(count)
-    guard !overflow, end - fileBytes < geometry.clusterSize else {
+    guard let clusters = clusters(offset, bytes: count) else {
+      let (end, overflow) = offset.addingReportingOverflow(count)
+      if !overflow, end / 4 <= fileBytes { lostEnd = max(lostEnd, end) }
       return result.note(
         \.corruptions, times: Int(times),
         "ERROR: counting reference for region exceeding the end of the file by one cluster or "
           + "more: offset \(hex(offset)) size \(hex(count))")
     }
-    let first = offset >> geometry.clusterBits
-    let last = (end - 1) >> geometry.clusterBits
-    try self.count(first, count: last - first + 1, times: times)
+    try self.count(clusters.lowerBound, count: clusters.count, times: times)
+  }
+
+  /// The clusters that the bytes touch; nil where one lies wholly past the file's end.
+  private func clusters(_ offset: Int, bytes count: Int) -> Range<Int>? {
+    let (end, overflow) = offset.addingReportingOverflow(count)
+    guard !overflow, end - fileBytes < geometry.clusterSize else { return nil }
+    return offset >> geometry.clusterBits..<geometry.clusters(for: end)
   }
 
   /// Counts references to clusters that lie in the file, or just past it.
   mutating func count(_ first: Int, count: Int, times: UInt32) throws(BlockError) {
-    noteExcess(counts.add(first, count: count, times: times), from: first)
+    if try add(first, count: count, times: times) > 0 { hasExcess = true }
+  }
+
+  /// Counts a reference to each cluster that a part of the stored refcounts touches. Where one is
+  /// more than a refcount holds, something else lies there, and the refcounts are not to be kept.
+  mutating func countRefcounts(_ offset: Int, bytes count: Int) throws(BlockError) {
+    guard count > 0, let clusters = clusters(offset, bytes: count) else {
+      return try reference(offset, bytes: count)
+    }
+    for cluster in clusters where try add(cluster, count: 1, times: 1) > 0 {
+      uncounted[cluster, default: 0] += 1
+      isStructureBroken = true
+    }
+  }
+
+  /// Counts references. Returns how many were more than a refcount holds.
+  private mutating func add(_ first: Int, count: Int, times: UInt32) throws(BlockError) -> Int {
+    let excess = counts.add(first, count: count, times: times)
+    if excess > 0 {
+      let offset = first << geometry.clusterBits
+      result.note(
+        \.corruptions, times: excess, "ERROR: overflow cluster offset=\(hex(offset))")
+    }
     try counts.requireFitting(file: io.storage.name)
+    return excess
   }
 
   func requireFittingCounts() throws(BlockError) {
     try counts.requireFitting(file: io.storage.name)
-  }
-
-  private mutating func noteExcess(_ excess: Int, from cluster: Int) {
-    guard excess > 0 else { return }
-    hasExcess = true
-    let offset = cluster << geometry.clusterBits
-    result.note(
-      \.corruptions, times: excess, "ERROR: overflow cluster offset=\(hex(offset))")
   }
 
   /// The first part of `table` from byte `position` of it on that holds anything, no longer than a

@@ -4,7 +4,7 @@ import BlockIO
 /// An L2 table that is looked through.
 ///
 /// Isolation: value.
-private enum VettedTable: Hashable {
+private enum VettedTable {
   /// The one that this entry of the active L1 table names.
   case active(l1Index: Int)
   /// One at this offset, which snapshots alone hold.
@@ -15,38 +15,71 @@ private enum VettedTable: Hashable {
   }
 }
 
-/// Which clusters are named, as far as tables have been looked through.
+/// What an entry of a table names.
 ///
 /// Isolation: value.
-private struct ClusterNames {
-  private var named: TableFilter
-  private var owned: TableFilter
-
-  /// Nil where the file has too many clusters for a bit each.
-  init?(clusters: Int) {
-    guard let none = TableFilter.exact(clusters: clusters) else { return nil }
-    named = none
-    owned = none
-  }
-
-  /// Notes that an entry names `cluster`. Returns whether that contradicts another: two name it,
-  /// and one calls it its own.
-  mutating func note(_ cluster: HostCluster, isOwn: Bool) -> Bool {
-    let isContradiction = isOwn ? named.mayContain(cluster) : owned.mayContain(cluster)
-    named.insert(cluster)
-    if isOwn { owned.insert(cluster) }
-    return isContradiction
-  }
+private struct Name {
+  var run: ClusterRun
+  /// Whether an entry of the disk calls it its own.
+  var isOwn: Bool
+  var table: VettedTable
+  /// The entry's place in the table.
+  var index: Int
 }
 
-/// Clusters that entries of a table name one behind the other.
+/// Which clusters of a window of the file are named, as far as tables have been looked through.
 ///
 /// Isolation: value.
-private struct NamedRun {
-  var run: ClusterRun
-  var table: VettedTable
-  /// The entry for the first.
-  var index: Int
+private struct NamedClusters {
+  /// A bit for each is 2 MiB, and there are two of them: 1 TiB in clusters of 64 KiB.
+  private static let most = 1 << 24
+
+  private let first: HostCluster
+  private var named = [UInt64](repeating: 0, count: most / 64)
+  private var owned = [UInt64](repeating: 0, count: most / 64)
+  /// The first named cluster behind the window.
+  private(set) var next: HostCluster?
+
+  init(from first: HostCluster) { self.first = HostCluster(index: first.index & ~63) }
+
+  private var end: HostCluster { first + NamedClusters.most }
+
+  /// Notes what an entry names. Returns the first cluster of it in which that contradicts another
+  /// entry: two name it, and one calls it its own.
+  mutating func note(_ name: Name) -> HostCluster? {
+    if name.run.end > end {
+      let behind = max(name.run.first, end)
+      next = next.map { min($0, behind) } ?? behind
+    }
+    for index in 0..<name.run.count {
+      let cluster = name.run.first + index
+      guard cluster >= first, cluster < end else { continue }
+      let place = cluster.index - first.index
+      let (word, bit) = (place / 64, UInt64(1) << (place % 64))
+      if (name.isOwn ? named[word] : owned[word]) & bit != 0 { return cluster }
+      named[word] |= bit
+      if name.isOwn { owned[word] |= bit }
+    }
+    return nil
+  }
+
+  /// The first run of named clusters from `start` on, or from the window's beginning, as far as it
+  /// goes in one word; nil where there is none.
+  func nextRun(from start: HostCluster) -> ClusterRun? {
+    var place = max(start.index - first.index, 0)
+    while place < NamedClusters.most {
+      let rest = named[place / 64] >> (place % 64)
+      if rest == 0 {
+        place = (place / 64 + 1) * 64
+        continue
+      }
+      place += rest.trailingZeroBitCount
+      let ones = (~(named[place / 64] >> (place % 64))).trailingZeroBitCount
+      return ClusterRun(
+        first: first + place, count: min(ones, 64 - place % 64))
+    }
+    return nil
+  }
 }
 
 extension Qcow2State {
@@ -57,36 +90,42 @@ extension Qcow2State {
   /// Looks once, before the first cluster is taken, let go or written in place, at all active
   /// tables where these are few (`Limits.vettedTableBytes`), and at those that snapshots alone hold
   /// where all together are. Where they are more, a cluster that is taken or written is looked for
-  /// only in the slices that are to name it, or do (`requireUnnamed`, `requireOwn`). Whose a
-  /// cluster is, is left aside in a file of so many clusters that a bit for each would be too many
-  /// (`TableFilter.exact`). Entries that are wrong by themselves are left to those who meet them.
+  /// only in the slices that are to name it, or do (`requireUnnamed`, `requireOwn`); so is one that
+  /// lies behind many others that are far apart (`mostWindows`, `mostRefcountSlices`). Entries that
+  /// are wrong by themselves are left to those who meet them.
+  ///
+  /// Crash: the mark is there or not, and nothing else is written (`markCorrupt`). Tests:
+  /// `VettingTests`, `SnapshotOverwriteTests`.
   mutating func vetTables() throws(BlockError) {
     if areTablesVetted { return }
-    var runs: [NamedRun] = []
-    var names = ClusterNames(clusters: geometry.clusters(for: fileEnd))
-    for table in try fewTables() {
-      let offset: Int
-      switch table {
-      case .active(let index):
-        // An entry that names none is refused where it is met.
-        guard let place = try? tableOffset(l1Index: index) else { continue }
-        offset = place
-      case .inactive(let place): offset = place
+    let tables = try fewTables()
+    var refcountSlices = 0
+    var start: HostCluster? = HostCluster(index: 0)
+    for _ in 0..<Qcow2State.mostWindows {
+      guard let first = start else { break }
+      var names = NamedClusters(from: first)
+      var contradiction: (cluster: HostCluster, name: Name)?
+      try forEachName(in: tables) { name in
+        if let cluster = names.note(name) { contradiction = (cluster, name) }
+        return contradiction == nil
       }
-      let piece = min(geometry.clusterSize, Qcow2State.scanBytes)
-      for part in stride(from: 0, to: geometry.clusterSize, by: piece) {
-        try appendNames(
-          at: offset + part, count: piece, of: table, from: part / 8, to: &runs, &names)
-        if runs.count >= Qcow2State.vettedRuns { try requireCounted(&runs) }
+      if let (cluster, name) = contradiction {
+        throw markCorrupt(
+          "Cluster \(cluster.index) is called its own by one L2 entry and named by another: "
+            + entry(of: name), at: geometry.offset(of: cluster))
       }
+      if let free = try firstFree(of: names, &refcountSlices) {
+        throw try countsAsFree(free, tables)
+      }
+      start = names.next
     }
-    try requireCounted(&runs)
     areTablesVetted = true
   }
 
-  /// So many runs are looked at together: what fragmented tables name is all over the file, and in
-  /// the order of its clusters the refcounts of a piece are met one after the other.
-  private static var vettedRuns: Int { 32 << 10 }
+  /// Windows of named clusters that are looked at, and slices of refcounts: they bound the time to
+  /// well under a second, and are enough for 8 TiB in clusters of 64 KiB.
+  private static var mostWindows: Int { 8 }
+  private static var mostRefcountSlices: Int { 1 << 16 }
 
   /// The tables to look through: the active ones where they are few, and then those of snapshots
   /// too where all together are.
@@ -114,31 +153,48 @@ extension Qcow2State {
     return list.count <= most ? list : Array(list[..<active])
   }
 
-  /// Appends what the entries in `count` bytes at `offset` name, of which the first is that with
-  /// the number `first` in `table`; of a table that the end of the file cuts, the whole entries.
-  private mutating func appendNames(
-    at offset: Int, count: Int, of table: VettedTable, from first: Int, to runs: inout [NamedRun],
-    _ names: inout ClusterNames?
+  /// Calls `body` with all that the entries of `tables` name, until it returns false.
+  private mutating func forEachName(
+    in tables: [VettedTable], _ body: (Name) -> Bool
   ) throws(BlockError) {
-    let count = max(0, min(count, fileEnd - offset)).roundedDown(to: 8)
+    for table in tables {
+      let offset: Int
+      switch table {
+      case .active(let index):
+        // An entry that names none is refused where it is met.
+        guard let place = try? tableOffset(l1Index: index) else { continue }
+        offset = place
+      case .inactive(let place): offset = place
+      }
+      let piece = min(geometry.clusterSize, Qcow2State.scanBytes)
+      for part in stride(from: 0, to: geometry.clusterSize, by: piece) {
+        // Of a table that the end of the file cuts, the whole entries.
+        let count = max(0, min(piece, fileEnd - offset - part)).roundedDown(to: 8)
+        let goesOn = try forEachName(
+          at: offset + part, count: count, of: table, from: part / 8, body)
+        if !goesOn { return }
+      }
+    }
+  }
+
+  /// Calls `body` with what the entries in `count` bytes at `offset` name, of which the first is
+  /// that with the number `first` in `table`, until it returns false; returns whether it did not.
+  private mutating func forEachName(
+    at offset: Int, count: Int, of table: VettedTable, from first: Int, _ body: (Name) -> Bool
+  ) throws(BlockError) -> Bool {
     let buffer = scanBuffer ?? IOBuffer(count: Qcow2State.scanBytes)
     scanBuffer = buffer
     try io.read(.l2Table, at: offset, into: buffer, count: count)
-    try buffer.withBytes(0..<count) { (bytes) throws(BlockError) in
-      if bytes.isAllZero { return }
+    return buffer.withBytes(0..<count) { bytes in
+      if bytes.isAllZero { return true }
       for index in 0..<count / 8 {
         let entry = L2Entry(word: bytes.bigEndian(at: index * 8))
         guard entry.word != 0, let run = namedRun(entry) else { continue }
-        let named = NamedRun(run: run, table: table, index: first + index)
-        try note(named, isOwn: entry.isCopied && table.isActive, in: &names)
-        if let last = runs.last, last.run.end == run.first, run.count == 1, last.table == table,
-          last.index + last.run.count == first + index
-        {
-          runs[runs.count - 1].run.count += 1
-        } else {
-          runs.append(named)
-        }
+        let isOwn = entry.isCopied && table.isActive
+        let name = Name(run: run, isOwn: isOwn, table: table, index: first + index)
+        if !body(name) { return false }
       }
+      return true
     }
   }
 
@@ -153,41 +209,45 @@ extension Qcow2State {
     return ClusterRun(first: first, count: end - first.index)
   }
 
-  /// Throws where a cluster of `runs` counts as free, and leaves the list empty.
-  private mutating func requireCounted(_ runs: inout [NamedRun]) throws(BlockError) {
-    runs.sort { $0.run.first < $1.run.first }
-    for named in runs {
-      if let free = try firstFree(in: named.run) { throw countsAsFree(free, named) }
+  /// The first cluster of `names` that counts as free, as far as slices of refcounts may be asked;
+  /// `slices` counts them.
+  private mutating func firstFree(
+    of names: NamedClusters, _ slices: inout Int
+  ) throws(BlockError) -> HostCluster? {
+    var last = -1
+    var start = HostCluster(index: 0)
+    while let run = names.nextRun(from: start) {
+      let slice = run.first.index / refcountsPerSlice
+      if slice != last { slices += 1 }
+      last = slice
+      if slices > Qcow2State.mostRefcountSlices { return nil }
+      if let free = try firstFree(in: run) { return free }
+      start = run.end
     }
-    runs.removeAll(keepingCapacity: true)
+    return nil
   }
 
-  private mutating func countsAsFree(_ cluster: HostCluster, _ named: NamedRun) -> BlockError {
-    let index = named.index + (cluster.index - named.run.first.index)
+  private mutating func countsAsFree(
+    _ cluster: HostCluster, _ tables: [VettedTable]
+  ) throws(BlockError) -> BlockError {
+    var namer: Name?
+    try forEachName(in: tables) { name in
+      if cluster >= name.run.first, cluster < name.run.end { namer = name }
+      return namer == nil
+    }
+    let named = namer.map { entry(of: $0) } ?? "an L2 entry"
     return markCorrupt(
-      "Cluster \(cluster.index) counts as free, but \(entry(index, of: named.table)) names it",
+      "Cluster \(cluster.index) counts as free, but \(named) names it",
       at: geometry.offset(of: cluster))
   }
 
-  /// Throws where one cluster that the entry of `named` names is called its own by that entry or by
-  /// another of those in `names`, not by the only one.
-  private mutating func note(
-    _ named: NamedRun, isOwn: Bool, in names: inout ClusterNames?
-  ) throws(BlockError) {
-    for index in 0..<named.run.count {
-      let cluster = named.run.first + index
-      guard names?.note(cluster, isOwn: isOwn) == true else { continue }
-      throw markCorrupt(
-        "Cluster \(cluster.index) is called its own by one L2 entry and named by another: "
-          + entry(named.index, of: named.table), at: geometry.offset(of: cluster))
-    }
-  }
-
-  private func entry(_ index: Int, of table: VettedTable) -> String {
-    switch table {
+  private func entry(of name: Name) -> String {
+    switch name.table {
     case .active(let l1Index):
-      "the L2 entry for guest offset \(geometry.guestOffset(l1Index: l1Index, l2Index: index))"
-    case .inactive(let offset): "L2 entry \(index) of a snapshot's table at byte \(offset)"
+      let guest = geometry.guestOffset(l1Index: l1Index, l2Index: name.index)
+      return "the L2 entry for guest offset \(guest)"
+    case .inactive(let offset):
+      return "L2 entry \(name.index) of a snapshot's table at byte \(offset)"
     }
   }
 }

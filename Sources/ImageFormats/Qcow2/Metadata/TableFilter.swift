@@ -31,15 +31,6 @@ struct TableFilter {
     shift = UInt64(64 - bits.trailingZeroBitCount)
   }
 
-  /// A filter that is never wrong, with a bit for each of `clusters` clusters; nil where these are
-  /// too many.
-  static func exact(clusters: Int) -> TableFilter? {
-    guard clusters <= mostBits else { return nil }
-    var capacity = leastCapacity
-    while capacity * bitsPerTable < clusters { capacity *= 2 }
-    return TableFilter(capacity: capacity, clusters: clusters)
-  }
-
   /// Whether a larger filter would tell better.
   var isCrowded: Bool { sharing > capacity }
   /// The memory that it takes, in bytes.
