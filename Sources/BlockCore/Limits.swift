@@ -8,8 +8,8 @@ package enum Limits {
   /// a damaged image can be saved, and so few that nobody is kept busy. A sound image has none.
   package static let sharedTableBytes = 64 << 20
   /// L2 tables that are looked through before the first cluster of an image is taken, in bytes:
-  /// those of 128 GiB of data in clusters of 64 KiB. It takes some milliseconds, or some tenths of a
-  /// second where every entry names a place far from all others. So many of the snapshots' L1
+  /// those of 128 GiB of data in clusters of 64 KiB. It takes some milliseconds, or some tenths of
+  /// a second where every entry names a place far from all others. So many of the snapshots' L1
   /// tables are looked through, too, when an image is opened for writing.
   package static let vettedTableBytes = 16 << 20
   /// Counters of a check, beside what they may take for each entry and refcount that was read: of
@@ -55,8 +55,8 @@ package enum Limits {
   /// Windows in flight for one job: enough to keep two cores and a disk queue busy.
   package static let copyLanes = 4
   /// Lanes of the whole process; Dispatch stops at 255 threads.
-  package static let lanes = 64
-  /// Lanes of one device: two jobs' windows, and an eighth of all, so that seven stuck disks leave
-  /// room for the next.
+  package static let lanes = 192
+  /// Lanes of one device: two jobs' windows. With those of steps that ask it and others, which are
+  /// at most twice as many, an eighth of all, so that seven stuck disks leave room for the next.
   package static let lanesPerDevice = 8
 }

@@ -1,4 +1,5 @@
 package import BlockCore
+package import BlockRuntime
 package import ImageFormats
 
 /// A node and what lies under it: the layers that a guest sees as one disk, the top first.
@@ -22,6 +23,8 @@ package struct BackingChain: Sendable {
 
   /// The layer that the guest uses.
   package var top: BlockNode { nodes[0] }
+  /// The lanes of steps that may ask every layer.
+  package var device: DeviceKey { DeviceKey(joining: nodes.map(\.device)) }
   /// The guest disk's length in bytes.
   package var virtualSize: Int { top.virtualSize }
 

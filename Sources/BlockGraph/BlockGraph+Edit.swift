@@ -43,8 +43,9 @@ extension BlockGraph {
     }
     let use = try acquire(node, .resizer, for: .command)
     defer { release(use) }
-    let below = chain(from: node).view(from: 1)
-    try await lanes.perform(on: node.device) { () throws(BlockError) in
+    let chain = chain(from: node)
+    let below = chain.view(from: 1)
+    try await lanes.perform(on: chain.device) { () throws(BlockError) in
       try node.resize(to: size, over: below)
     }.get()
   }

@@ -8,7 +8,7 @@ extension BlockGraph {
   /// Throws `notFound`, and `busy` where a node above, or a job, uses it.
   package func remove(named name: String) async throws(BlockError) {
     // Known at once, however long a change that is on its way may take: its disk may be stuck.
-    if let node = node(named: name), isUsedByJob(node) { try requireUnused(node) }
+    if let node = node(named: name) { try requireUnused(node) }
     try await edits.run {
       self.scope(named: [name])
     } _: { () async throws(BlockError) in
@@ -24,12 +24,6 @@ extension BlockGraph {
   /// Throws `busy` where a node above, or a job, uses `node`.
   private func requireUnused(_ node: BlockNode) throws(BlockError) {
     if let holder = holders(of: node).first { throw holder.user.busy(node.name) }
-  }
-
-  /// Whether a job uses `node` or one over it.
-  private func isUsedByJob(_ node: BlockNode) -> Bool {
-    (entries[node.name]?.holders ?? []).contains { $0.isJob }
-      || parents(of: node).contains { isUsedByJob($0.node) }
   }
 
   /// Closes these nodes as far as they are there and nobody uses them, parents before children,

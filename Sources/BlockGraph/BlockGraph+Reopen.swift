@@ -33,7 +33,9 @@ extension BlockGraph {
       var changes = NodeChanges(named: Set(named.map(\.0.name)))
       for (index, (node, specification)) in named.enumerated() {
         noteNamed(node)
-        let later = Dictionary(named[(index + 1)...].map { ($0.0.name, $0.1) }) { $1 }
+        let later = named[(index + 1)...].reduce(into: [:]) { found, next in
+          found.merge(said(next.1, of: next.0)) { $1 }
+        }
         guard let above = inherited(by: node, from: later) else {
           try plan(
             specification, for: node, below: AccessSettings(), isNamed: true, into: &changes)
@@ -256,16 +258,32 @@ extension BlockGraph {
     }
   }
 
-  /// What the node with which `node` was opened hands down if it is one of those of which something
-  /// is `said`; nil where it is not.
+  /// What the node with which `node` was opened hands down if something is `said` of it, or of one
+  /// from which it takes in turn what nobody has said of itself; nil where it is not.
   private func inherited(
     by node: BlockNode, from said: [String: NodeSpecification]
   ) -> AccessSettings? {
-    guard let name = entries[node.name]?.leader, let specification = said[name],
-      let leader = self.node(named: name)
-    else { return nil }
-    let settings = (inherited(by: leader, from: said) ?? AccessSettings()).applying(specification)
+    guard let name = entries[node.name]?.leader, let leader = self.node(named: name) else {
+      return nil
+    }
+    let above = inherited(by: leader, from: said)
+    let own = above == nil ? nil : entries[name]?.specification
+    guard let specification = said[name] ?? own else { return nil }
+    let settings = (above ?? AccessSettings()).applying(specification)
     return leader.file === node ? settings : settings.forBacking
+  }
+
+  /// What `specification` says of `node`, and of the nodes that it describes below, by their names.
+  private func said(
+    _ specification: NodeSpecification, of node: BlockNode
+  ) -> [String: NodeSpecification] {
+    var found = [node.name: specification]
+    guard case .format(let format) = specification.driver else { return found }
+    if case .inline(let inner) = format.file, let file = node.file { found[file.name] = inner }
+    if case .node(.inline(let inner)) = format.backing, let below = backing(of: node) {
+      found.merge(said(inner, of: below)) { $1 }
+    }
+    return found
   }
 
   /// A child that came with `node`, and is only called by its name, stays as it is, but takes what

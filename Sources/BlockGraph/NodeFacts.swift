@@ -31,7 +31,7 @@ package struct NodeFacts: Sendable {
 
 extension BlockGraph {
   /// The facts of `node` at this moment, and of every image under it, the top first. Throws
-  /// `notFound` where it is closed meanwhile, and what reading an image's header throws.
+  /// `notFound` where it is closed meanwhile.
   package func facts(of node: BlockNode) async throws(BlockError) -> [NodeFacts] {
     try await ofPresentChain(of: node) { (chain) async throws(BlockError) in
       var facts: [NodeFacts] = []
@@ -85,8 +85,19 @@ extension BlockGraph {
   /// something on it has taken so long.
   private static let patience = (usual: Duration.seconds(2), stillness: Duration.milliseconds(20))
 
-  /// What the node's image and file tell; where their device does not answer, what they told last,
-  /// with what is known without them. So that who asks for all nodes waits once for each device.
+  /// Asks every device once, all at the same time: those that do not answer are known then, and who
+  /// asks for all nodes waits for them together.
+  package func lookAtDevices() async {
+    let nodes = Dictionary(allNodes.map { ($0.device, $0) }) { first, _ in first }
+    await withTaskGroup(of: Void.self) { group in
+      for node in nodes.values {
+        group.addTask { _ = try? await self.look(at: node) }
+      }
+    }
+  }
+
+  /// What the node's image and file tell; where their device does not answer, or fails, what they
+  /// told last, with what is known without them.
   private func look(at node: BlockNode) async throws(BlockError) -> BlockNode.Look {
     // Who asks again and again must not pile up what waits for the device.
     if !stillDevices.contains(node.device) {
@@ -99,12 +110,16 @@ extension BlockGraph {
         self.stillDevices.remove(node.device)
         self.update(node) { $0.lastLook = (try? late.get()) ?? $0.lastLook }
       }
-      if let answer {
-        let seen = try answer.get()
+      switch answer {
+      case .success(let seen):
         update(node) { $0.lastLook = seen }
         return seen
+      case .failure(let error):
+        guard entries[node.name]?.node === node, entries[node.name]?.lastLook != nil else {
+          throw error
+        }
+      case nil: stillDevices.insert(node.device)
       }
-      stillDevices.insert(node.device)
     }
     guard var last = entries[node.name]?.lastLook else {
       throw BlockError(

@@ -1,14 +1,23 @@
 package import BlockCore
 import Synchronization
 
-/// Which lanes a step competes for: the device that holds the bytes.
+/// Which lanes a step competes for: the device that holds the bytes, or all that hold some of them.
 ///
 /// Isolation: value.
 package struct DeviceKey: Hashable, Sendable {
-  /// `st_dev` of a file, `st_rdev` of a block device.
-  package let number: UInt64
+  /// `st_dev` of each file, `st_rdev` of each block device, in order.
+  fileprivate let numbers: [UInt64]
 
-  package init(_ number: UInt64) { self.number = number }
+  package init(_ number: UInt64) { numbers = [number] }
+
+  /// The key of steps that ask the devices of all of `keys`; there is at least one.
+  package init(joining keys: some Sequence<DeviceKey>) {
+    numbers = Set(keys.flatMap(\.numbers)).sorted()
+    precondition(!numbers.isEmpty, "a step asks some device")
+  }
+
+  /// Whether steps ask several devices.
+  fileprivate var isShared: Bool { numbers.count > 1 }
 }
 
 /// The blocking threads of the process, shared out so that a stuck disk starves only itself.
@@ -17,6 +26,10 @@ package struct DeviceKey: Hashable, Sendable {
 /// were given; keys take turns. A key never has more than its budget of steps running at once, and
 /// all keys together never more than the pool has lanes: a step that must wait waits in a list and
 /// costs no thread. A step that wants to pause ends, and is given again later.
+///
+/// Steps that ask several devices have a key of their own, so that those between a healthy device
+/// and a stuck one leave the healthy one's lanes free. All such keys of one device together have
+/// twice the budget of a key.
 ///
 /// Isolation: any thread; state behind `state`.
 package final class LanePool: Sendable {
@@ -42,12 +55,7 @@ package final class LanePool: Sendable {
   package func run(on key: DeviceKey, _ step: @escaping Step) {
     let start = state.withLock { state -> (Lane, Turn)? in
       state.add(step, of: key, budget: budget)
-      guard let lane = state.takeLane(limit: lanes) else { return nil }
-      guard let turn = state.nextTurn(budget: budget) else {
-        state.idle.append(lane)
-        return nil
-      }
-      return (lane, turn)
+      return state.start(limit: lanes, budget: budget)
     }
     guard let (lane, turn) = start else { return }
     lane.run { self.serve(turn, on: lane) }
@@ -62,29 +70,37 @@ package final class LanePool: Sendable {
     }
   }
 
-  /// Runs `first`, and then whatever may start next, until nothing may. One step that ends makes
-  /// room for at most one that waits, so no other lane has to be woken.
+  /// Runs `first`, and then whatever may start next, until nothing may. A step that ends makes room
+  /// for one that waits; one that asks several devices may for one more of each.
   private func serve(_ first: Turn, on lane: Lane) {
     var turn = first
     while true {
       turn.step()
       let ended = turn
-      let next = state.withLock { state -> Turn? in
+      let (next, others) = state.withLock { state -> (Turn?, [(Lane, Turn)]) in
         state.end(of: ended.key, ended.begun, budget: budget)
         let next = state.nextTurn(budget: budget)
         if next == nil { state.idle.append(lane) }
-        return next
+        var others: [(Lane, Turn)] = []
+        if ended.key.isShared {
+          while let other = state.start(limit: lanes, budget: budget) { others.append(other) }
+        }
+        return (next, others)
       }
+      for (lane, turn) in others { lane.run { self.serve(turn, on: lane) } }
       guard let next else { return }
       turn = next
     }
   }
 
-  /// Whether a step of `key` has been running for longer than `time`: its device is slow, or does
-  /// not answer.
+  /// Whether a step that asks a device of `key` has been running for longer than `time`: the device
+  /// is slow, or does not answer, or another one that the step asks.
   package func isHeldUp(_ key: DeviceKey, longerThan time: Duration) -> Bool {
     state.withLock { state in
-      guard let begun = state.devices[key]?.begun.first else { return false }
+      let all = state.devices.filter { other, _ in
+        key.numbers.contains { other.numbers.contains($0) }
+      }
+      guard let begun = all.values.compactMap(\.begun.first).min() else { return false }
       // Read under the lock, after every step began; and where the clock says otherwise all the
       // same, no time has passed.
       let now = max(begun, state.clock.nanoseconds)
@@ -114,6 +130,8 @@ package final class LanePool: Sendable {
     let clock: any MonotonicClock
     /// Keys that have a step running or waiting.
     var devices: [DeviceKey: Device] = [:]
+    /// Steps that ask several devices and are running, by each of these.
+    var shared: [UInt64: Int] = [:]
     /// Keys that could start a step if they had a lane, in the order of their turns.
     var line = Fifo<DeviceKey>()
     /// Lanes without work; the last one used is used next, for its thread may still be there.
@@ -129,6 +147,14 @@ package final class LanePool: Sendable {
       return Lane(label: "qblockd.lane.\(created)")
     }
 
+    /// The step whose turn it is, with a lane; nil where there is none, or no lane.
+    mutating func start(limit: Int, budget: Int) -> (Lane, Turn)? {
+      guard let lane = takeLane(limit: limit) else { return nil }
+      if let turn = nextTurn(budget: budget) { return (lane, turn) }
+      idle.append(lane)
+      return nil
+    }
+
     /// Queues a step behind the others of its key.
     mutating func add(_ step: @escaping Step, of key: DeviceKey, budget: Int) {
       devices[key, default: Device()].waiting.append(step)
@@ -137,14 +163,21 @@ package final class LanePool: Sendable {
 
     /// Takes the step whose turn it is and counts it as running.
     mutating func nextTurn(budget: Int) -> Turn? {
-      guard let key = line.popFirst(), let step = devices[key]?.waiting.popFirst() else {
-        return nil
+      while let key = line.popFirst() {
+        devices[key]?.inLine = false
+        // Another key may have taken what several share since it came here.
+        guard mayStart(key, budget: budget), let step = devices[key]?.waiting.popFirst() else {
+          continue
+        }
+        let begun = clock.nanoseconds
+        devices[key]?.begun.append(begun)
+        if key.isShared {
+          for number in key.numbers { shared[number, default: 0] += 1 }
+        }
+        enterLine(key, budget: budget)
+        return Turn(key: key, step: step, begun: begun)
       }
-      let begun = clock.nanoseconds
-      devices[key]?.inLine = false
-      devices[key]?.begun.append(begun)
-      enterLine(key, budget: budget)
-      return Turn(key: key, step: step, begun: begun)
+      return nil
     }
 
     /// Counts a step of `key`, begun then, as done; a key without steps is forgotten.
@@ -156,15 +189,30 @@ package final class LanePool: Sendable {
       if let device = devices[key], device.running == 0, device.waiting.isEmpty {
         devices[key] = nil
       }
+      guard key.isShared else { return }
+      for number in key.numbers {
+        let left = (shared[number] ?? 0) - 1
+        shared[number] = left > 0 ? left : nil
+        // Those that waited for what it shared with them.
+        guard left == 2 * budget - 1 else { continue }
+        for other in devices.keys where other.isShared && other.numbers.contains(number) {
+          enterLine(other, budget: budget)
+        }
+      }
     }
 
     /// Puts `key` at the end of the line if it could start a step and is not there yet.
     private mutating func enterLine(_ key: DeviceKey, budget: Int) {
-      guard let device = devices[key], !device.inLine, !device.waiting.isEmpty,
-        device.running < budget
-      else { return }
+      guard let device = devices[key], !device.inLine, mayStart(key, budget: budget) else { return }
       devices[key]?.inLine = true
       line.append(key)
+    }
+
+    private func mayStart(_ key: DeviceKey, budget: Int) -> Bool {
+      guard let device = devices[key], !device.waiting.isEmpty, device.running < budget else {
+        return false
+      }
+      return !key.isShared || key.numbers.allSatisfy { (shared[$0] ?? 0) < 2 * budget }
     }
   }
 }

@@ -1,6 +1,7 @@
 import BlockCore
 import BlockRuntime
 import Dispatch
+import ImageFormats
 import TestSupport
 import Testing
 
@@ -143,6 +144,23 @@ import Testing
     let after = try await fixture.graph.facts(of: node)[0]
     #expect(after.virtualSize > before.virtualSize)
     #expect(after.driver == "file" && after.fileName == fixture.path("a"))
+  }
+
+  @Test("a node whose disk fails tells what it told last")
+  func deadDevice() async throws {
+    let fixture = try GraphFixture()
+    let storage = FaultyStorage(MemoryStorage(size: 1 << 20, name: "disk"))
+    let node = BlockNode(
+      name: "n", driverName: "file", image: try RawImage.open(on: storage, readOnly: true),
+      fileName: "/disk", device: DeviceKey(1), options: NodeOptions())
+    fixture.graph.insert(node, over: nil)
+    storage.set(FaultyStorage.Fault(.size, lasts: true))
+    await #expect(throws: BlockError.self) { _ = try await fixture.graph.facts(of: node) }
+    storage.set(nil)
+    let before = try await fixture.graph.facts(of: node).map(\.fileSize)
+    storage.set(FaultyStorage.Fault(.size, lasts: true))
+    #expect(try await fixture.graph.facts(of: node).map(\.fileSize) == before)
+    #expect(before == [1 << 20])
   }
 
   @Test("a device that does not answer is waited for once, and its nodes tell what they told last")

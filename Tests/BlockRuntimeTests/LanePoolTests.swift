@@ -20,6 +20,70 @@ import Testing
     ended.wait()
   }
 
+  @Test("steps that hang between two devices leave lanes to each of them, and to others with it")
+  func stuckBetween() {
+    let pool = LanePool(lanes: 64, budget: 8)
+    let release = DispatchSemaphore(value: 0)
+    let ended = DispatchGroup()
+    let between = DeviceKey(joining: [stuck, healthy])
+    for _ in 0..<64 { pool.run(on: between, in: ended) { release.wait() } }
+
+    let others = DispatchGroup()
+    let third = DeviceKey(3)
+    for _ in 0..<100 {
+      pool.run(on: healthy, in: others) {}
+      pool.run(on: DeviceKey(joining: [third, healthy, third]), in: others) {}
+    }
+    others.wait()
+    #expect(pool.isHeldUp(stuck, longerThan: .zero) && pool.isHeldUp(healthy, longerThan: .zero))
+    #expect(!pool.isHeldUp(third, longerThan: .zero))
+
+    for _ in 0..<64 { release.signal() }
+    ended.wait()
+  }
+
+  @Test("all steps of a device that ask others, too, have twice the budget, and then all go on")
+  func sharedBudget() {
+    let pool = LanePool(lanes: 64, budget: 3)
+    let running = DispatchSemaphore(value: 0)
+    let release = DispatchSemaphore(value: 0)
+    let ended = DispatchGroup()
+    let gauge = Box(Gauge())
+    for other in 10..<15 {
+      for _ in 0..<4 {
+        let key = DeviceKey(joining: [stuck, DeviceKey(UInt64(other))])
+        pool.run(on: key, in: ended) {
+          gauge.value.enter()
+          running.signal()
+          release.wait()
+          gauge.value.leave()
+        }
+      }
+    }
+    for _ in 0..<6 { running.wait() }
+    // What waits for one device holds up none that has nothing to do with it.
+    let others = DispatchGroup()
+    for _ in 0..<10 {
+      pool.run(on: DeviceKey(joining: [DeviceKey(10), DeviceKey(20)]), in: others) {}
+    }
+    others.wait()
+    for _ in 0..<20 { release.signal() }
+    ended.wait()
+    #expect(gauge.value.highest == 6)
+  }
+
+  @Test("10,000 steps that ask several devices all run")
+  func manyShared() {
+    let pool = LanePool(lanes: 8, budget: 1)
+    let ended = DispatchGroup()
+    for step in 0..<10_000 {
+      let keys = [step % 5, step % 7, step % 3 + 20].map { DeviceKey(UInt64($0)) }
+      pool.run(on: DeviceKey(joining: keys), in: ended) {}
+      pool.run(on: keys[step % 3], in: ended) {}
+    }
+    ended.wait()
+  }
+
   @Test("a device never has more than its budget of steps running, and all of its budget")
   func budget() {
     let pool = LanePool(lanes: 16, budget: 3)

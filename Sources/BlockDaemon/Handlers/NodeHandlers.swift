@@ -24,6 +24,7 @@ extension CommandDispatcher {
       return EmptyReply()
     }
     onEngine(QueryNamedBlockNodes.self) { (call) async throws(BlockError) in
+      await graph.lookAtDevices()
       var list: [BlockNodeInfo] = []
       for node in graph.allNodes {
         do throws(BlockError) {

@@ -21,7 +21,7 @@ extension CommandDispatcher {
       let node = try services.node(call.node)
       do throws(BlockError) {
         return try await graph.ofPresentChain(of: node) { (chain) async throws(BlockError) in
-          try await LanePool.shared.perform(on: chain.top.device) { () throws(BlockError) in
+          try await LanePool.shared.perform(on: chain.device) { () throws(BlockError) in
             try NodeMap(chain, from: call.offset, limit: call.limit)
           }.get()
         }

@@ -21,7 +21,7 @@ package final class ChecksumJob: JobBody {
     for node in chain.nodes { try claims.take(node, .reader) }
   }
 
-  package var device: DeviceKey { chain.top.device }
+  package var device: DeviceKey { chain.device }
   package var files: [String] { [chain.top.fileName] }
 
   package func run(_ job: JobContext) async throws(BlockError) {

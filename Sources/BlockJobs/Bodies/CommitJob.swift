@@ -98,7 +98,7 @@ package final class CommitJob: JobBody {
     try takeClaims(Array(chain.nodes[...request.base]))
   }
 
-  package var device: DeviceKey { base.device }
+  package var device: DeviceKey { source.chain.device }
   package var files: [String] {
     source.chain.nodes[...source.base].map(\.fileName) + overlays.map(\.fileName)
   }

@@ -25,7 +25,7 @@ package final class CompareJob: JobBody {
     for node in first.nodes + second.nodes { try claims.take(node, .reader) }
   }
 
-  package var device: DeviceKey { chains.0.top.device }
+  package var device: DeviceKey { DeviceKey(joining: [chains.0.device, chains.1.device]) }
   package var files: [String] { [chains.0.top.fileName, chains.1.top.fileName] }
 
   package func run(_ job: JobContext) async throws(BlockError) {

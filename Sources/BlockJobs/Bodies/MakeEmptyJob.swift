@@ -63,7 +63,7 @@ package final class MakeEmptyJob: JobBody {
     for node in chain.nodes.dropFirst() { try claims.take(node, .reader) }
   }
 
-  package var device: DeviceKey { chain.top.device }
+  package var device: DeviceKey { chain.device }
   package var files: [String] { [chain.top.fileName] }
 
   package func run(_ job: JobContext) async throws(BlockError) {

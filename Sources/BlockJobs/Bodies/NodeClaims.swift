@@ -58,9 +58,10 @@ final class NodeClaims {
   }
 
   /// Gives everything back: nodes that were read-only are so again. Where that fails they stay
-  /// writable; what the job has done is done.
+  /// writable; what the job has done is done. The permissions go last: who gets one finds the node
+  /// as it stays, and who does not is told of the job, however long its disk takes.
   func giveBack() async {
-    releaseAll()
+    defer { releaseAll() }
     for node in reopened.reversed() where graph.node(named: node.name) === node {
       try? await graph.reopen(node, readOnly: true)
     }

@@ -69,7 +69,7 @@ package final class StreamJob: JobBody {
     try takeClaims()
   }
 
-  package var device: DeviceKey { top.device }
+  package var device: DeviceKey { source.chain.device }
   package var files: [String] { source.chain.nodes[..<source.base].map(\.fileName) }
 
   private func takeClaims() throws(BlockError) {
