@@ -56,7 +56,6 @@ package enum Limits {
   package static let copyLanes = 4
   /// Lanes of the whole process; Dispatch stops at 255 threads.
   package static let lanes = 192
-  /// Lanes of one device: two jobs' windows. With those of steps that ask it and others, which are
-  /// at most twice as many, an eighth of all, so that seven stuck disks leave room for the next.
+  /// Lanes of one device, or of those that the steps of a job ask together: two jobs' windows.
   package static let lanesPerDevice = 8
 }

@@ -9,8 +9,7 @@ extension BlockGraph {
   func naming(_ error: BlockError, wantedBy own: BlockNode? = nil) async -> BlockError {
     guard error.code == .locked, let file = error.file else { return error }
     let gate = gate
-    let openings = DeviceKey(openingsBeside: file)
-    let identity = await lanes.perform(on: openings) { () throws(BlockError) in
+    let identity = await lanes.perform(on: DeviceKey(opening: file)) { () throws(BlockError) in
       try gate.identity(of: try FileName(file))
     }
     guard case .success(let identity) = identity,

@@ -47,11 +47,11 @@ package struct NodeSpecification: Hashable, Sendable {
   /// What its opening competes with for lanes.
   var openings: DeviceKey {
     switch driver {
-    case .file(let file): DeviceKey(openingsBeside: file.fileName)
+    case .file(let file): DeviceKey(opening: file.fileName)
     case .format(let format):
       switch format.file {
       case .inline(let specification): specification.openings
-      case .named(let name): DeviceKey(openingsBeside: name)
+      case .named(let name): DeviceKey(opening: name)
       }
     }
   }
@@ -73,17 +73,6 @@ package struct NodeSpecification: Hashable, Sendable {
       }
     }
     return (given, referredTo)
-  }
-}
-
-extension DeviceKey {
-  /// Which device a file lies on is known only when it is open. Until then those compete with each
-  /// other that lie in one directory: where the disk of one does not answer, the others open.
-  init(openingsBeside fileName: String) {
-    var hasher = Hasher()
-    hasher.combine(fileName.lastIndex(of: "/").map { fileName[..<$0] })
-    // The kernel's numbers of devices have fewer bits.
-    self.init(1 << 63 | UInt64(bitPattern: Int64(hasher.finalize())))
   }
 }
 

@@ -7,17 +7,30 @@ import Synchronization
 package struct DeviceKey: Hashable, Sendable {
   /// `st_dev` of each file, `st_rdev` of each block device, in order.
   fileprivate let numbers: [UInt64]
+  /// Whether the step opens or makes a file.
+  fileprivate let isOpening: Bool
 
-  package init(_ number: UInt64) { numbers = [number] }
+  package init(_ number: UInt64) {
+    numbers = [number]
+    isOpening = false
+  }
 
   /// The key of steps that ask the devices of all of `keys`; there is at least one.
   package init(joining keys: some Sequence<DeviceKey>) {
     numbers = Set(keys.flatMap(\.numbers)).sorted()
+    isOpening = keys.contains(where: \.isOpening)
     precondition(!numbers.isEmpty, "a step asks some device")
   }
 
-  /// Whether steps ask several devices.
-  fileprivate var isShared: Bool { numbers.count > 1 }
+  /// Which device a file lies on, and what it leads to, is known only when it is open. Until then
+  /// it stands for itself: where the disk of one does not answer, the others open.
+  package init(opening fileName: String) {
+    var hasher = Hasher()
+    hasher.combine(fileName)
+    // The kernel's numbers of devices have fewer bits.
+    numbers = [1 << 63 | UInt64(bitPattern: Int64(hasher.finalize()))]
+    isOpening = true
+  }
 }
 
 /// The blocking threads of the process, shared out so that a stuck disk starves only itself.
@@ -28,8 +41,8 @@ package struct DeviceKey: Hashable, Sendable {
 /// costs no thread. A step that wants to pause ends, and is given again later.
 ///
 /// Steps that ask several devices have a key of their own, so that those between a healthy device
-/// and a stuck one leave the healthy one's lanes free. All such keys of one device together have
-/// twice the budget of a key.
+/// and a stuck one leave the healthy one's lanes free. Openings have a key for each file, and half
+/// of the lanes at most.
 ///
 /// Isolation: any thread; state behind `state`.
 package final class LanePool: Sendable {
@@ -48,7 +61,7 @@ package final class LanePool: Sendable {
     precondition(lanes > 0 && budget > 0)
     self.lanes = lanes
     self.budget = budget
-    state = Mutex(State(clock: clock))
+    state = Mutex(State(clock: clock, mostOpenings: max(1, lanes / 2)))
   }
 
   /// Runs `step` as soon as `key` has a lane for it, and returns at once.
@@ -70,24 +83,21 @@ package final class LanePool: Sendable {
     }
   }
 
-  /// Runs `first`, and then whatever may start next, until nothing may. A step that ends makes room
-  /// for one that waits; one that asks several devices may for one more of each.
+  /// Runs `first`, and then whatever may start next, until nothing may. One step that ends makes
+  /// room for one that waits; an opening also for one of another file, which may need a lane.
   private func serve(_ first: Turn, on lane: Lane) {
     var turn = first
     while true {
       turn.step()
       let ended = turn
-      let (next, others) = state.withLock { state -> (Turn?, [(Lane, Turn)]) in
+      let (next, other) = state.withLock { state -> (Turn?, (Lane, Turn)?) in
         state.end(of: ended.key, ended.begun, budget: budget)
         let next = state.nextTurn(budget: budget)
         if next == nil { state.idle.append(lane) }
-        var others: [(Lane, Turn)] = []
-        if ended.key.isShared {
-          while let other = state.start(limit: lanes, budget: budget) { others.append(other) }
-        }
-        return (next, others)
+        let isOneMore = ended.key.isOpening && next != nil
+        return (next, isOneMore ? state.start(limit: lanes, budget: budget) : nil)
       }
-      for (lane, turn) in others { lane.run { self.serve(turn, on: lane) } }
+      if let (lane, turn) = other { lane.run { self.serve(turn, on: lane) } }
       guard let next else { return }
       turn = next
     }
@@ -128,10 +138,12 @@ package final class LanePool: Sendable {
 
   private struct State {
     let clock: any MonotonicClock
+    let mostOpenings: Int
+    /// Openings that are running, and those whose turn came when there were too many.
+    var openings = 0
+    var heldOpenings = Fifo<DeviceKey>()
     /// Keys that have a step running or waiting.
     var devices: [DeviceKey: Device] = [:]
-    /// Steps that ask several devices and are running, by each of these.
-    var shared: [UInt64: Int] = [:]
     /// Keys that could start a step if they had a lane, in the order of their turns.
     var line = Fifo<DeviceKey>()
     /// Lanes without work; the last one used is used next, for its thread may still be there.
@@ -147,7 +159,7 @@ package final class LanePool: Sendable {
       return Lane(label: "qblockd.lane.\(created)")
     }
 
-    /// The step whose turn it is, with a lane; nil where there is none, or no lane.
+    /// The step whose turn it is, with a lane; nil where there is no such step, or no lane.
     mutating func start(limit: Int, budget: Int) -> (Lane, Turn)? {
       guard let lane = takeLane(limit: limit) else { return nil }
       if let turn = nextTurn(budget: budget) { return (lane, turn) }
@@ -164,16 +176,16 @@ package final class LanePool: Sendable {
     /// Takes the step whose turn it is and counts it as running.
     mutating func nextTurn(budget: Int) -> Turn? {
       while let key = line.popFirst() {
-        devices[key]?.inLine = false
-        // Another key may have taken what several share since it came here.
-        guard mayStart(key, budget: budget), let step = devices[key]?.waiting.popFirst() else {
+        if key.isOpening && openings >= mostOpenings {
+          // It stays in line, in another one.
+          heldOpenings.append(key)
           continue
         }
+        devices[key]?.inLine = false
+        guard let step = devices[key]?.waiting.popFirst() else { continue }
         let begun = clock.nanoseconds
         devices[key]?.begun.append(begun)
-        if key.isShared {
-          for number in key.numbers { shared[number, default: 0] += 1 }
-        }
+        if key.isOpening { openings += 1 }
         enterLine(key, budget: budget)
         return Turn(key: key, step: step, begun: begun)
       }
@@ -189,30 +201,18 @@ package final class LanePool: Sendable {
       if let device = devices[key], device.running == 0, device.waiting.isEmpty {
         devices[key] = nil
       }
-      guard key.isShared else { return }
-      for number in key.numbers {
-        let left = (shared[number] ?? 0) - 1
-        shared[number] = left > 0 ? left : nil
-        // Those that waited for what it shared with them.
-        guard left == 2 * budget - 1 else { continue }
-        for other in devices.keys where other.isShared && other.numbers.contains(number) {
-          enterLine(other, budget: budget)
-        }
-      }
+      guard key.isOpening else { return }
+      openings -= 1
+      if let held = heldOpenings.popFirst() { line.append(held) }
     }
 
     /// Puts `key` at the end of the line if it could start a step and is not there yet.
     private mutating func enterLine(_ key: DeviceKey, budget: Int) {
-      guard let device = devices[key], !device.inLine, mayStart(key, budget: budget) else { return }
+      guard let device = devices[key], !device.inLine, !device.waiting.isEmpty,
+        device.running < budget
+      else { return }
       devices[key]?.inLine = true
       line.append(key)
-    }
-
-    private func mayStart(_ key: DeviceKey, budget: Int) -> Bool {
-      guard let device = devices[key], !device.waiting.isEmpty, device.running < budget else {
-        return false
-      }
-      return !key.isShared || key.numbers.allSatisfy { (shared[$0] ?? 0) < 2 * budget }
     }
   }
 }

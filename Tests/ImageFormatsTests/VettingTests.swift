@@ -64,6 +64,25 @@ struct VettingTests {
     }
   }
 
+  @Test("a file does not grow to where an entry names what was lost")
+  func lostCluster() throws {
+    var image = try HostileImage()
+    let end = image.bytes.count.roundedUp(to: 4096)
+    image.put64(Self.copied | UInt64(end + 4096), at: image.l2Entry(0))
+    // The first new cluster is not that one, the next is.
+    let storage = try image.storage()
+    let test = try ImageUnderTest(
+      on: storage, through: storage, model: [UInt8](repeating: 0, count: 1 << 20), backing: nil)
+    try test.write([UInt8](repeating: 9, count: 4096), at: 122 * 4096)
+    let error = #expect(throws: BlockError.self) {
+      for cluster in 123..<128 {
+        try test.write([UInt8](repeating: 9, count: 4096), at: cluster * 4096)
+      }
+    }
+    #expect(error?.message.contains("names it, past the end of the file") == true)
+    #expect(test.image.isDamaged)
+  }
+
   @Test("data whose refcount is 0 is neither written in place nor given to others")
   func refcountZero() throws {
     var image = try HostileImage()

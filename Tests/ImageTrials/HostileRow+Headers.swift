@@ -44,7 +44,9 @@ extension HostileRow {
     words(21, "nb_snapshots", at: 60, [1], .refused(["snapshots_offset"])),
     [4097, 1 << 63, 1 << 40].map { (offset: UInt64) in
       HostileRow(
-        22, "snapshots_offset = \(offset)", .refused(["snapshots_offset", "\(offset)"])
+        22, "snapshots_offset = \(offset)",
+        // A check tells of a table that was lost, and refuses one that can be none.
+        .refused(["snapshots_offset", "\(offset)"]).checked([1, 2])
       ) {
         $0.put32(1, at: 60)
         $0.put64(offset, at: 64)

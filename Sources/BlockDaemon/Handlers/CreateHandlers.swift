@@ -32,7 +32,8 @@ extension DaemonServices {
   ) throws(QMPError) {
     let gate = graph.gate
     try start(options) { (_) throws(BlockError) in
-      CreateJob(file: file.filename, device: DeviceKey(0)) { () throws(BlockError) in
+      let device = DeviceKey(opening: file.filename)
+      return CreateJob(file: file.filename, device: device) { () throws(BlockError) in
         let target = try gate.create(file.filename)
         do throws(BlockError) {
           try target.truncate(to: 0)

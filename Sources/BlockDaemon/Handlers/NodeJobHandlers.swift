@@ -54,7 +54,8 @@ extension DaemonServices {
     case .pattern(let byte): return .pattern(byte)
     case .file(let path):
       let gate = graph.gate
-      let opened = await LanePool.shared.perform(on: DeviceKey(0)) { () throws(BlockError) in
+      let device = DeviceKey(opening: path)
+      let opened = await LanePool.shared.perform(on: device) { () throws(BlockError) in
         try gate.open(path, .client, HostFileOptions(isReadOnly: true, forceShare: true))
       }
       do throws(BlockError) { return .file(try opened.get()) } catch { throw QMPError(error) }

@@ -108,7 +108,8 @@ extension DaemonServices {
   private func makeOverlay(_ file: String, over node: BlockNode) async throws(QMPError) {
     try checkHasName(node, "mode")
     let gate = graph.gate
-    let made = await LanePool.shared.perform(on: node.device) { () throws(BlockError) in
+    let devices = DeviceKey(joining: [node.device, DeviceKey(opening: file)])
+    let made = await LanePool.shared.perform(on: devices) { () throws(BlockError) in
       var options = Qcow2CreateOptions(size: node.virtualSize)
       let name = try node.headerName(gate, orGive: "mode")
       try node.requireFile(at: name, gate, orGive: "mode")

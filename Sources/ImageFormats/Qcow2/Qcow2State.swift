@@ -42,6 +42,8 @@ struct Qcow2State: ~Copyable {
   /// Whether tables are known not to contradict each other, or need not be looked at any more
   /// (`vetTables`).
   var areTablesVetted = false
+  /// Clusters that entries name past what was the end of the file when tables were vetted.
+  var lostClusters: Set<HostCluster> = []
   /// Whether persistent bitmaps are freed with the first change.
   var dropsBitmaps = false
   /// Whether the header has been made ready for writing (`prepareToWrite`).

@@ -58,6 +58,7 @@ extension Qcow2State {
         "Cluster \(run.first.index) counts as free, but the \(region.rawValue) lies there",
         at: geometry.offset(of: run.first))
     }
+    try requireNotLost(run)
     guard geometry.offset(of: run.end) <= Qcow2State.largestOffset else {
       throw BlockError(.noSpace, "The image file would grow past 2^55 bytes", file: name)
     }
@@ -65,6 +66,18 @@ extension Qcow2State {
       throw BlockError(.noSpace, "The device is full (\(fileEnd) bytes)", file: name)
     }
     try adjustRefcounts(run, up: true)
+  }
+
+  /// Throws, and marks the image corrupt, where an entry names a cluster of `run` that was lost
+  /// with the end of the file.
+  mutating func requireNotLost(_ run: ClusterRun) throws(BlockError) {
+    if lostClusters.isEmpty { return }
+    for index in 0..<run.count where lostClusters.contains(run.first + index) {
+      let cluster = run.first + index
+      throw markCorrupt(
+        "Cluster \(cluster.index) counts as free, but an L2 entry names it, past the end of the "
+          + "file", at: geometry.offset(of: cluster))
+    }
   }
 
   /// "Bits 9 - 55" of an L2 entry.

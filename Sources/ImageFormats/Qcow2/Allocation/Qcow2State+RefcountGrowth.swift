@@ -25,6 +25,7 @@ extension Qcow2State {
       throw markCorrupt(
         "The \(region.rawValue) in cluster \(place.index) has no refcount", at: offset)
     }
+    try requireNotLost(run)
     if io.storage.traits.isDevice, offset + geometry.clusterSize > fileEnd {
       throw BlockError(.noSpace, "The device is full (\(fileEnd) bytes)", file: name)
     }
@@ -59,6 +60,7 @@ extension Qcow2State {
         "The \(region.rawValue) in clusters from \(plan.run.first.index) on has no refcount",
         at: geometry.offset(of: plan.run.first))
     }
+    try requireNotLost(plan.run)
     try zeroTable(plan.run, .refcountTable)
     let offset = geometry.offset(of: plan.run.first)
     try refcountTable.copy(to: offset, io)

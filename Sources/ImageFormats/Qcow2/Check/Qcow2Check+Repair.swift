@@ -46,12 +46,30 @@ extension Qcow2Check {
     let used = counts.usedBlocks(geometry)
     // They stay whole up to the switch, so the new ones lie elsewhere.
     for cluster in old where counts.add(cluster) > 0 { uncounted[cluster, default: 0] += 1 }
-    let rebuild = try RefcountRebuild(
-      used, in: try refcountRoom(), counts, geometry, file: io.storage.name)
+    let rebuild: RefcountRebuild
+    do {
+      rebuild = try planRebuild(used, behind: lostEnd)
+    } catch let error where error.code == .noSpace && lostEnd > 0 {
+      // No refcount table, or no file, reaches so far: the entry that says so is wrong itself.
+      rebuild = try planRebuild(used, behind: 0)
+    }
     old.forEach { discount($0) }
     isRebuilt = true
     return rebuild
   }
+
+  private func planRebuild(
+    _ used: [Int], behind lostEnd: Int
+  ) throws(BlockError) -> RefcountRebuild {
+    if lostEnd > Qcow2Check.longestFile {
+      throw BlockError(.noSpace, "No file system has room there", file: io.storage.name)
+    }
+    return try RefcountRebuild(
+      used, in: try refcountRoom(behind: lostEnd), counts, geometry, file: io.storage.name)
+  }
+
+  /// 8 TiB: ext4 in blocks of 4 KiB has files of twice that length.
+  private static var longestFile: Int { 8 << 40 }
 
   /// Takes a reference of the stored refcounts to `cluster` back.
   private mutating func discount(_ cluster: Int) {
@@ -82,7 +100,7 @@ extension Qcow2Check {
   /// A file has room past its end, and past what entries name behind it: once the file is longer,
   /// somebody would take what lies there for what was lost. A device
   /// ends where it ends: behind the last cluster that has references or a refcount, then in gaps.
-  private func refcountRoom() throws(BlockError) -> RefcountRoom {
+  private func refcountRoom(behind lostEnd: Int) throws(BlockError) -> RefcountRoom {
     guard io.storage.traits.isDevice else {
       let start = max(counts.clusters, geometry.clusters(for: max(fileBytes, lostEnd)))
       return RefcountRoom(tail: start..<Int.max >> geometry.clusterBits, gaps: 0..<0)

@@ -102,7 +102,7 @@ struct Qcow2Check: ~Copyable {
     if count <= 0 { return }
     guard let clusters = clusters(offset, bytes: count) else {
       let (end, overflow) = offset.addingReportingOverflow(count)
-      if !overflow, end / 4 <= fileBytes { lostEnd = max(lostEnd, end) }
+      if !overflow, end / 64 <= fileBytes { lostEnd = max(lostEnd, end) }
       return result.note(
         \.corruptions, times: Int(times),
         "ERROR: counting reference for region exceeding the end of the file by one cluster or "

@@ -45,7 +45,9 @@ extension Qcow2Header {
       refcountTableClusters = 0
       refcountFault = error
     }
-    (snapshotCount, snapshotsOffset) = try reader.snapshots(geometry, fileSize: fileSize)
+    // A check tells of a snapshot table that was lost with the end of the file.
+    (snapshotCount, snapshotsOffset) = try reader.snapshots(
+      geometry, fileSize: forCheck ? Int.max : fileSize)
     let name = try reader.backingName(headerLength: headerLength, geometry)
     backingName = name
     backingNameBytes = Array(bytes[name.lower..<name.upper])

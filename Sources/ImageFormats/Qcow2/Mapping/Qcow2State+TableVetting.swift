@@ -47,6 +47,7 @@ private struct NamedClusters {
   /// Notes what an entry names. Returns the first cluster of it in which that contradicts another
   /// entry: two name it, and one calls it its own.
   mutating func note(_ name: Name) -> HostCluster? {
+    if name.run.count == 0 { return nil }
     if name.run.end > end {
       let behind = max(name.run.first, end)
       next = next.map { min($0, behind) } ?? behind
@@ -94,6 +95,9 @@ extension Qcow2State {
   /// lies behind many others that are far apart (`mostWindows`, `mostRefcountSlices`). Entries that
   /// are wrong by themselves are left to those who meet them.
   ///
+  /// What is named past the end of the file is noted (`lostClusters`): whoever lets the file grow
+  /// there is refused (`claim`).
+  ///
   /// Crash: the mark is there or not, and nothing else is written (`markCorrupt`). Tests:
   /// `VettingTests`, `SnapshotOverwriteTests`.
   mutating func vetTables() throws(BlockError) {
@@ -105,10 +109,18 @@ extension Qcow2State {
       guard let first = start else { break }
       var names = NamedClusters(from: first)
       var contradiction: (cluster: HostCluster, name: Name)?
+      let end = geometry.clusters(for: fileEnd)
+      var lost: Set<HostCluster> = []
       try forEachName(in: tables) { name in
-        if let cluster = names.note(name) { contradiction = (cluster, name) }
+        var inside = name
+        inside.run.count = max(0, min(name.run.count, end - name.run.first.index))
+        if let cluster = names.note(inside) { contradiction = (cluster, name) }
+        for index in inside.run.count..<name.run.count where lost.count < Qcow2State.mostLost {
+          lost.insert(name.run.first + index)
+        }
         return contradiction == nil
       }
+      lostClusters = lost
       if let (cluster, name) = contradiction {
         throw markCorrupt(
           "Cluster \(cluster.index) is called its own by one L2 entry and named by another: "
@@ -125,7 +137,9 @@ extension Qcow2State {
   /// Windows of named clusters that are looked at, and slices of refcounts: they bound the time to
   /// well under a second, and are enough for 8 TiB in clusters of 64 KiB.
   private static var mostWindows: Int { 8 }
-  private static var mostRefcountSlices: Int { 1 << 16 }
+  private static var mostRefcountSlices: Int { 1 << 17 }
+  /// Clusters past the end of the file that are noted: half a megabyte.
+  private static var mostLost: Int { 1 << 15 }
 
   /// The tables to look through: the active ones where they are few, and then those of snapshots
   /// too where all together are.
@@ -198,15 +212,14 @@ extension Qcow2State {
     }
   }
 
-  /// The clusters that an entry names, as far as they lie in the file.
+  /// The clusters that an entry names.
   private func namedRun(_ entry: L2Entry) -> ClusterRun? {
     let bytes = entry.bytes(geometry)
-    guard !bytes.isEmpty, bytes.lower < fileEnd,
-      entry.isCompressed || geometry.offsetInCluster(bytes.lower) == 0
-    else { return nil }
+    guard !bytes.isEmpty, entry.isCompressed || geometry.offsetInCluster(bytes.lower) == 0 else {
+      return nil
+    }
     let first = geometry.cluster(at: bytes.lower)
-    let end = geometry.clusters(for: min(bytes.upper, fileEnd))
-    return ClusterRun(first: first, count: end - first.index)
+    return ClusterRun(first: first, count: geometry.clusters(for: bytes.upper) - first.index)
   }
 
   /// The first cluster of `names` that counts as free, as far as slices of refcounts may be asked;
