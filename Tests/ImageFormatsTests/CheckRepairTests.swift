@@ -1,5 +1,6 @@
 import BlockCore
 import ImageFormats
+import ImageTrials
 import TestSupport
 import Testing
 
@@ -173,6 +174,20 @@ struct CheckRepairTests {
     #expect(repaired.refcountTable >= end && end > 8 << 20)
     // What was lost reads zeros for QEMU, as it did when it was lost.
     try stage.io("read -P 1 0 4M", "read -P 2 8M 1M", "read -P 0 11M 1M")
+  }
+
+  @Test("an entry that leads farther than refcounts can count keeps nothing from being rebuilt")
+  func farEntry() throws {
+    var image = try HostileImage(clusterSize: 512, refcountBits: 64)
+    image.put64(1 << 63 | 35 << 30, at: image.l2Entry(3))
+    // A block that is none.
+    image.put64(1, at: image.refcountTableOffset)
+    let storage = try image.storage()
+    try storage.truncate(to: 10 << 30)
+    let operation = try Qcow2Image.open(on: storage, readOnly: true).check(.all)
+    while try !operation.step() {}
+    let result = operation.result
+    #expect(result.corruptions == 1 && result.corruptionsFixed > 0, "\(result.findings)")
   }
 
   @Test("refcounts of every width are rebuilt", arguments: [1, 2, 4, 8, 16, 32, 64])
