@@ -7,29 +7,40 @@ import Synchronization
 package struct DeviceKey: Hashable, Sendable {
   /// `st_dev` of each file, `st_rdev` of each block device, in order.
   fileprivate let numbers: [UInt64]
-  /// Whether the step opens or makes a file.
-  fileprivate let isOpening: Bool
+  /// The directory of the file that the step opens or makes, if it does; it stands for a number.
+  fileprivate let directory: UInt64?
 
   package init(_ number: UInt64) {
     numbers = [number]
-    isOpening = false
+    directory = nil
   }
 
   /// The key of steps that ask the devices of all of `keys`; there is at least one.
   package init(joining keys: some Sequence<DeviceKey>) {
     numbers = Set(keys.flatMap(\.numbers)).sorted()
-    isOpening = keys.contains(where: \.isOpening)
+    directory = keys.lazy.compactMap(\.directory).first
     precondition(!numbers.isEmpty, "a step asks some device")
   }
 
   /// Which device a file lies on, and what it leads to, is known only when it is open. Until then
   /// it stands for itself: where the disk of one does not answer, the others open.
   package init(opening fileName: String) {
+    numbers = [DeviceKey.number(fileName)]
+    directory = DeviceKey.number(fileName.lastIndex(of: "/").map { fileName[..<$0] } ?? "")
+  }
+
+  /// The kernel's numbers of devices have fewer bits.
+  private static func number(_ text: some StringProtocol) -> UInt64 {
     var hasher = Hasher()
-    hasher.combine(fileName)
-    // The kernel's numbers of devices have fewer bits.
-    numbers = [1 << 63 | UInt64(bitPattern: Int64(hasher.finalize()))]
-    isOpening = true
+    hasher.combine(String(text))
+    return 1 << 63 | UInt64(bitPattern: Int64(hasher.finalize()))
+  }
+
+  /// What a step's lanes are limited with, beside its key.
+  fileprivate enum Kind { case plain, shared, opening }
+
+  fileprivate var kind: Kind {
+    directory != nil ? .opening : numbers.count > 1 ? .shared : .plain
   }
 }
 
@@ -41,8 +52,9 @@ package struct DeviceKey: Hashable, Sendable {
 /// costs no thread. A step that wants to pause ends, and is given again later.
 ///
 /// Steps that ask several devices have a key of their own, so that those between a healthy device
-/// and a stuck one leave the healthy one's lanes free. Openings have a key for each file, and half
-/// of the lanes at most.
+/// and a stuck one leave the healthy one's lanes free. Openings have a key for each file. That no
+/// stuck disk takes all lanes, by whatever keys it is asked, those that ask several devices have
+/// half of them at most, and openings a quarter, of which those of one directory have half.
 ///
 /// Isolation: any thread; state behind `state`.
 package final class LanePool: Sendable {
@@ -61,7 +73,7 @@ package final class LanePool: Sendable {
     precondition(lanes > 0 && budget > 0)
     self.lanes = lanes
     self.budget = budget
-    state = Mutex(State(clock: clock, mostOpenings: max(1, lanes / 2)))
+    state = Mutex(State(clock: clock, lanes: lanes))
   }
 
   /// Runs `step` as soon as `key` has a lane for it, and returns at once.
@@ -84,7 +96,8 @@ package final class LanePool: Sendable {
   }
 
   /// Runs `first`, and then whatever may start next, until nothing may. One step that ends makes
-  /// room for one that waits; an opening also for one of another file, which may need a lane.
+  /// room for one that waits; one of a limited kind also for one of another key, which may need a
+  /// lane.
   private func serve(_ first: Turn, on lane: Lane) {
     var turn = first
     while true {
@@ -94,7 +107,7 @@ package final class LanePool: Sendable {
         state.end(of: ended.key, ended.begun, budget: budget)
         let next = state.nextTurn(budget: budget)
         if next == nil { state.idle.append(lane) }
-        let isOneMore = ended.key.isOpening && next != nil
+        let isOneMore = ended.key.kind != .plain && next != nil
         return (next, isOneMore ? state.start(limit: lanes, budget: budget) : nil)
       }
       if let (lane, turn) = other { lane.run { self.serve(turn, on: lane) } }
@@ -138,10 +151,13 @@ package final class LanePool: Sendable {
 
   private struct State {
     let clock: any MonotonicClock
-    let mostOpenings: Int
-    /// Openings that are running, and those whose turn came when there were too many.
+    let lanes: Int
+    /// Steps of the limited kinds that are running, and openings by their directory.
+    var shared = 0
     var openings = 0
-    var heldOpenings = Fifo<DeviceKey>()
+    var directories: [UInt64: Int] = [:]
+    /// Keys whose turn came when there were too many of their kind, in that order.
+    var held: [DeviceKey] = []
     /// Keys that have a step running or waiting.
     var devices: [DeviceKey: Device] = [:]
     /// Keys that could start a step if they had a lane, in the order of their turns.
@@ -176,16 +192,16 @@ package final class LanePool: Sendable {
     /// Takes the step whose turn it is and counts it as running.
     mutating func nextTurn(budget: Int) -> Turn? {
       while let key = line.popFirst() {
-        if key.isOpening && openings >= mostOpenings {
+        guard hasRoom(for: key) else {
           // It stays in line, in another one.
-          heldOpenings.append(key)
+          held.append(key)
           continue
         }
         devices[key]?.inLine = false
         guard let step = devices[key]?.waiting.popFirst() else { continue }
         let begun = clock.nanoseconds
         devices[key]?.begun.append(begun)
-        if key.isOpening { openings += 1 }
+        count(key, 1)
         enterLine(key, budget: budget)
         return Turn(key: key, step: step, begun: begun)
       }
@@ -197,13 +213,37 @@ package final class LanePool: Sendable {
       if let index = devices[key]?.begun.firstIndex(of: begun) {
         devices[key]?.begun.remove(at: index)
       }
+      count(key, -1)
+      if key.kind != .plain, let index = held.firstIndex(where: hasRoom) {
+        line.append(held.remove(at: index))
+      }
       enterLine(key, budget: budget)
       if let device = devices[key], device.running == 0, device.waiting.isEmpty {
         devices[key] = nil
       }
-      guard key.isOpening else { return }
-      openings -= 1
-      if let held = heldOpenings.popFirst() { line.append(held) }
+    }
+
+    /// Whether a step of the key's kind may begin.
+    private func hasRoom(for key: DeviceKey) -> Bool {
+      switch key.kind {
+      case .plain: true
+      case .shared: shared < max(1, lanes / 2)
+      case .opening:
+        openings < max(1, lanes / 4)
+          && (key.directory.flatMap { directories[$0] } ?? 0) < max(1, lanes / 8)
+      }
+    }
+
+    private mutating func count(_ key: DeviceKey, _ change: Int) {
+      switch key.kind {
+      case .plain: break
+      case .shared: shared += change
+      case .opening:
+        openings += change
+        guard let directory = key.directory else { return }
+        let count = (directories[directory] ?? 0) + change
+        directories[directory] = count == 0 ? nil : count
+      }
     }
 
     /// Puts `key` at the end of the line if it could start a step and is not there yet.

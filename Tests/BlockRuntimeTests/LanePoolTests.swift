@@ -42,36 +42,55 @@ import Testing
     ended.wait()
   }
 
-  @Test("openings that hang leave half of the lanes, and go on in their order when some end")
-  func stuckOpenings() {
-    let pool = LanePool(lanes: 4, budget: 8)
+  /// Runs 64 steps with the keys that hang, and then some with each of those that must not; returns
+  /// how many of the first began.
+  private func hang(
+    _ hanging: (Int) -> DeviceKey, besides others: [DeviceKey]
+  ) -> Int {
+    let pool = LanePool(lanes: 32, budget: 2)
     let release = DispatchSemaphore(value: 0)
-    let running = DispatchSemaphore(value: 0)
     let ended = DispatchGroup()
-    let log = Box(Mutex([Int]()))
-    for file in 0..<5 {
-      pool.run(on: DeviceKey(opening: "/d/\(file)"), in: ended) {
-        log.value.withLock { $0.append(file) }
-        running.signal()
+    let begun = Box(Atomic(0))
+    for step in 0..<64 {
+      pool.run(on: hanging(step), in: ended) {
+        begun.value.add(1, ordering: .relaxed)
         release.wait()
       }
     }
-    for _ in 0..<2 { running.wait() }
-    let others = DispatchGroup()
-    for _ in 0..<100 {
-      pool.run(on: healthy, in: others) {}
-      pool.run(on: DeviceKey(joining: [healthy, stuck]), in: others) {}
+    let rest = DispatchGroup()
+    for _ in 0..<50 {
+      for key in others { pool.run(on: key, in: rest) {} }
     }
-    others.wait()
-    #expect(log.value.withLock { $0.count } == 2)
-    // One by one, so that their order is told.
-    for _ in 0..<3 {
-      release.signal()
-      running.wait()
-    }
-    for _ in 0..<2 { release.signal() }
+    rest.wait()
+    let count = begun.value.load(ordering: .relaxed)
+    for _ in 0..<64 { release.signal() }
     ended.wait()
-    #expect(log.value.withLock { Array($0[2...]) } == [2, 3, 4])
+    let total = begun.value.load(ordering: .relaxed)
+    #expect(total == 64)
+    return count
+  }
+
+  @Test("steps that hang between one device and many others leave half of the lanes")
+  func stuckWithMany() {
+    let opening = DeviceKey(opening: "/d/f")
+    let begun = hang(
+      { DeviceKey(joining: [stuck, DeviceKey(UInt64(10 + $0))]) }, besides: [healthy, opening])
+    #expect(begun <= 16)
+  }
+
+  @Test("openings that hang in one directory leave those in others lanes, and in many other steps")
+  func stuckOpenings() {
+    let pair = DeviceKey(joining: [healthy, DeviceKey(3)])
+    let elsewhere = DeviceKey(opening: "/other/f")
+    let one = hang({ DeviceKey(opening: "/d/\($0)") }, besides: [healthy, pair, elsewhere])
+    #expect(one <= 4)
+    let many = hang({ DeviceKey(opening: "/\($0)/f") }, besides: [healthy, pair])
+    #expect(many <= 8)
+    // The file's device is one more.
+    let overlays = hang(
+      { DeviceKey(joining: [healthy, DeviceKey(opening: "/d/\($0)")]) },
+      besides: [healthy, pair, elsewhere])
+    #expect(overlays <= 4)
   }
 
   @Test("10,000 steps that ask several devices all run")

@@ -83,6 +83,30 @@ struct VettingTests {
     #expect(test.image.isDamaged)
   }
 
+  @Test("what was lost is forgotten when no entry names it any more")
+  func lostAndLetGo() throws {
+    let stage = try CheckStage()
+    try stage.create("cluster_size=65536", size: "64M")
+    try stage.io("write -P 1 0 16M")
+    // Its refcounts stay.
+    try stage.poke { $0.bytes.removeLast(20 << 16) }
+    let file = try HostFile.open(stage.path)
+    let image = try Qcow2Image.open(on: file, readOnly: false)
+    func fill(_ offset: Int, _ length: Int) throws {
+      try [UInt8](repeating: 7, count: length).withBytes { (bytes) throws(BlockError) in
+        try image.write(bytes, at: offset, over: nil)
+      }
+    }
+    try fill(32 << 20, 65_536)
+    let emptying = try image.makeEmpty(.auto)
+    while try !emptying.step() {}
+    try fill(0, 24 << 20)
+    try image.close()
+    try file.close()
+    #expect(try stage.check().isSound)
+    #expect(try stage.oracle()["corruptions"] == nil)
+  }
+
   @Test("data whose refcount is 0 is neither written in place nor given to others")
   func refcountZero() throws {
     var image = try HostileImage()

@@ -42,7 +42,7 @@ struct Qcow2State: ~Copyable {
   /// Whether tables are known not to contradict each other, or need not be looked at any more
   /// (`vetTables`).
   var areTablesVetted = false
-  /// Clusters that entries name past what was the end of the file when tables were vetted.
+  /// Clusters that entries named past the end of the file when tables were vetted (`vetTables`).
   var lostClusters: Set<HostCluster> = []
   /// Whether persistent bitmaps are freed with the first change.
   var dropsBitmaps = false

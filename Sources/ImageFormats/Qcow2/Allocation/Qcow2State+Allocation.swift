@@ -69,15 +69,20 @@ extension Qcow2State {
   }
 
   /// Throws, and marks the image corrupt, where an entry names a cluster of `run` that was lost
-  /// with the end of the file.
+  /// with the end of the file. What was found when tables were vetted may be named by none any
+  /// more: all of it is looked for again then.
   mutating func requireNotLost(_ run: ClusterRun) throws(BlockError) {
-    if lostClusters.isEmpty { return }
-    for index in 0..<run.count where lostClusters.contains(run.first + index) {
-      let cluster = run.first + index
-      throw markCorrupt(
-        "Cluster \(cluster.index) counts as free, but an L2 entry names it, past the end of the "
-          + "file", at: geometry.offset(of: cluster))
-    }
+    guard firstLost(in: run) != nil else { return }
+    lostClusters = try clustersNamedNow(of: lostClusters)
+    guard let cluster = firstLost(in: run) else { return }
+    throw markCorrupt(
+      "Cluster \(cluster.index) counts as free, but an L2 entry names it, past the end of the "
+        + "file", at: geometry.offset(of: cluster))
+  }
+
+  private func firstLost(in run: ClusterRun) -> HostCluster? {
+    if lostClusters.isEmpty { return nil }
+    return (0..<run.count).lazy.map { run.first + $0 }.first(where: lostClusters.contains)
   }
 
   /// "Bits 9 - 55" of an L2 entry.

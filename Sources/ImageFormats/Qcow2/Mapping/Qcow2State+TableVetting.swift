@@ -134,6 +134,21 @@ extension Qcow2State {
     areTablesVetted = true
   }
 
+  /// Those of `clusters` that an entry names as the tables stand in the file. One that counts as
+  /// free is named by no entry that is still to be written.
+  mutating func clustersNamedNow(
+    of clusters: Set<HostCluster>
+  ) throws(BlockError) -> Set<HostCluster> {
+    var named: Set<HostCluster> = []
+    try forEachName(in: try fewTables()) { name in
+      for index in 0..<name.run.count where clusters.contains(name.run.first + index) {
+        named.insert(name.run.first + index)
+      }
+      return true
+    }
+    return named
+  }
+
   /// Windows of named clusters that are looked at, and slices of refcounts: they bound the time to
   /// well under a second, and are enough for 8 TiB in clusters of 64 KiB.
   private static var mostWindows: Int { 8 }
