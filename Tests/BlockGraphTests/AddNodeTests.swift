@@ -28,7 +28,7 @@ import Testing
 
   @Test("openings on a disk that does not answer hold up no others")
   func stuckOpenings() async throws {
-    let lanes = LanePool(lanes: 4, budget: 2)
+    let lanes = LanePool(lanes: 32, budget: 2)
     let fixture = try GraphFixture(lanes: lanes)
     try fixture.makeChain()
     let answer = DispatchSemaphore(value: 0)
