@@ -22,7 +22,7 @@ extension BlockGraph {
   }
 
   /// Throws `busy` where a node above, or a job, uses `node`.
-  private func requireUnused(_ node: BlockNode) throws(BlockError) {
+  func requireUnused(_ node: BlockNode) throws(BlockError) {
     if let holder = holders(of: node).first { throw holder.user.busy(node.name) }
   }
 

@@ -171,8 +171,7 @@ extension BlockGraph {
   /// Checks what `specification` says of `node`, below one with `settings`, and adds it to
   /// `changes`, with what it says of the nodes below.
   /// `isNamed` where the client has called it by its name, and no node above that it came with;
-  /// `kept` is
-  /// what stays noted as said of the node itself, where that is less.
+  /// `kept` is what stays noted as said of the node itself, where that is less.
   private func plan(
     _ specification: NodeSpecification, for node: BlockNode, below settings: AccessSettings,
     isNamed: Bool = false, keeping kept: NodeSpecification? = nil,

@@ -32,9 +32,7 @@ extension BlockGraph {
   /// `snapshot` would throw, but before an overlay is made.
   package func checkSnapshot(of node: BlockNode) throws(BlockError) {
     guard entries[node.name]?.node === node else { throw BlockGraph.unknown(node.name) }
-    if let holder = holders(of: node).first {
-      throw holder.user.busy(node.name)
-    }
+    try requireUnused(node)
   }
 
   private func checkOverlay(

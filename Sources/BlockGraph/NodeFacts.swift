@@ -50,14 +50,13 @@ extension BlockGraph {
     while true {
       guard entries[top.name]?.node === top else { throw BlockGraph.unknown(top.name) }
       let chain = chain(from: top)
-      var failure: BlockError?
+      let answer: Result<R, BlockError>
       do throws(BlockError) {
-        let answer = try await body(chain)
-        if isPresent(chain) { return answer }
+        answer = .success(try await body(chain))
       } catch {
-        failure = error
+        answer = .failure(error)
       }
-      if let failure, isPresent(chain) { throw failure }
+      if isPresent(chain) { return try answer.get() }
     }
   }
 

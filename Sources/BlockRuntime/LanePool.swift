@@ -63,7 +63,6 @@ package final class LanePool: Sendable {
   /// The pool of the process.
   package static let shared = LanePool(lanes: Limits.lanes, budget: Limits.lanesPerDevice)
 
-  private let lanes: Int
   private let budget: Int
   private let state: Mutex<State>
 
@@ -71,7 +70,6 @@ package final class LanePool: Sendable {
   /// `clock`. Programs use `shared`: two pools together could pass Dispatch's thread limit.
   package init(lanes: Int, budget: Int, clock: any MonotonicClock = SystemClock()) {
     precondition(lanes > 0 && budget > 0)
-    self.lanes = lanes
     self.budget = budget
     state = Mutex(State(clock: clock, lanes: lanes))
   }
@@ -80,7 +78,7 @@ package final class LanePool: Sendable {
   package func run(on key: DeviceKey, _ step: @escaping Step) {
     let start = state.withLock { state -> (Lane, Turn)? in
       state.add(step, of: key, budget: budget)
-      return state.start(limit: lanes, budget: budget)
+      return state.start(budget: budget)
     }
     guard let (lane, turn) = start else { return }
     lane.run { self.serve(turn, on: lane) }
@@ -108,7 +106,7 @@ package final class LanePool: Sendable {
         let next = state.nextTurn(budget: budget)
         if next == nil { state.idle.append(lane) }
         let isOneMore = ended.key.kind != .plain && next != nil
-        return (next, isOneMore ? state.start(limit: lanes, budget: budget) : nil)
+        return (next, isOneMore ? state.start(budget: budget) : nil)
       }
       if let (lane, turn) = other { lane.run { self.serve(turn, on: lane) } }
       guard let next else { return }
@@ -167,17 +165,17 @@ package final class LanePool: Sendable {
     /// How many lanes there are.
     var created = 0
 
-    /// A lane without work, made on the spot while there are fewer than `limit`.
-    mutating func takeLane(limit: Int) -> Lane? {
+    /// A lane without work, made on the spot while there are fewer than there may be.
+    mutating func takeLane() -> Lane? {
       if let lane = idle.popLast() { return lane }
-      guard created < limit else { return nil }
+      guard created < lanes else { return nil }
       created += 1
       return Lane(label: "qblockd.lane.\(created)")
     }
 
     /// The step whose turn it is, with a lane; nil where there is no such step, or no lane.
-    mutating func start(limit: Int, budget: Int) -> (Lane, Turn)? {
-      guard let lane = takeLane(limit: limit) else { return nil }
+    mutating func start(budget: Int) -> (Lane, Turn)? {
+      guard let lane = takeLane() else { return nil }
       if let turn = nextTurn(budget: budget) { return (lane, turn) }
       idle.append(lane)
       return nil

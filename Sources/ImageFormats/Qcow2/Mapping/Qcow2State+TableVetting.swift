@@ -76,8 +76,7 @@ private struct NamedClusters {
       }
       place += rest.trailingZeroBitCount
       let ones = (~(named[place / 64] >> (place % 64))).trailingZeroBitCount
-      return ClusterRun(
-        first: first + place, count: min(ones, 64 - place % 64))
+      return ClusterRun(first: first + place, count: min(ones, 64 - place % 64))
     }
     return nil
   }
@@ -102,25 +101,26 @@ extension Qcow2State {
   /// `VettingTests`, `SnapshotOverwriteTests`.
   mutating func vetTables() throws(BlockError) {
     if areTablesVetted { return }
-    let tables = try fewTables()
+    let tables = try fewTables() ?? []
+    let end = geometry.clusters(for: fileEnd)
+    var lost: Set<HostCluster> = []
     var refcountSlices = 0
     var start: HostCluster? = HostCluster(index: 0)
-    for _ in 0..<Qcow2State.mostWindows {
+    for window in 0..<Qcow2State.mostWindows {
       guard let first = start else { break }
       var names = NamedClusters(from: first)
       var contradiction: (cluster: HostCluster, name: Name)?
-      let end = geometry.clusters(for: fileEnd)
-      var lost: Set<HostCluster> = []
       try forEachName(in: tables) { name in
         var inside = name
         inside.run.count = max(0, min(name.run.count, end - name.run.first.index))
         if let cluster = names.note(inside) { contradiction = (cluster, name) }
-        for index in inside.run.count..<name.run.count where lost.count < Qcow2State.mostLost {
-          lost.insert(name.run.first + index)
+        if window == 0 {
+          for index in inside.run.count..<name.run.count where lost.count < Qcow2State.mostLost {
+            lost.insert(name.run.first + index)
+          }
         }
         return contradiction == nil
       }
-      lostClusters = lost
       if let (cluster, name) = contradiction {
         throw markCorrupt(
           "Cluster \(cluster.index) is called its own by one L2 entry and named by another: "
@@ -131,16 +131,19 @@ extension Qcow2State {
       }
       start = names.next
     }
+    lostClusters = lost
     areTablesVetted = true
   }
 
-  /// Those of `clusters` that an entry names as the tables stand in the file. One that counts as
-  /// free is named by no entry that is still to be written.
+  /// Those of `clusters` that an entry names as the tables stand in the file; all of them where
+  /// the tables have become too many to tell. One that counts as free is named by no entry that is
+  /// still to be written.
   mutating func clustersNamedNow(
     of clusters: Set<HostCluster>
   ) throws(BlockError) -> Set<HostCluster> {
+    guard let tables = try fewTables() else { return clusters }
     var named: Set<HostCluster> = []
-    try forEachName(in: try fewTables()) { name in
+    try forEachName(in: tables) { name in
       for index in 0..<name.run.count where clusters.contains(name.run.first + index) {
         named.insert(name.run.first + index)
       }
@@ -157,8 +160,8 @@ extension Qcow2State {
   private static var mostLost: Int { 1 << 15 }
 
   /// The tables to look through: the active ones where they are few, and then those of snapshots
-  /// too where all together are.
-  private func fewTables() throws(BlockError) -> [VettedTable] {
+  /// too where all together are; nil where the active ones are not.
+  private func fewTables() throws(BlockError) -> [VettedTable]? {
     let most = Limits.vettedTableBytes / geometry.clusterSize
     var list: [VettedTable] = []
     // What snapshots share with the disk is looked at once.
@@ -170,7 +173,7 @@ extension Qcow2State {
       if !entry.hasReservedBits { known.insert(entry.tableOffset) }
       return list.count <= most
     }
-    guard list.count <= most else { return [] }
+    guard list.count <= most else { return nil }
     let active = list.count
     try forEachInactiveTable { (cluster) in
       let offset = geometry.offset(of: cluster)
