@@ -16,8 +16,6 @@ package struct NodeFacts: Sendable {
   package var backingFileName: String?
   /// The path of the backing file that its header names, resolved; nil where it names none.
   package var storedBackingName: String?
-  /// How many images lie under it.
-  package var backingDepth: Int
   package var settings: AccessSettings
   package var options: NodeOptions
   /// The guest disk's length in bytes.
@@ -30,13 +28,15 @@ package struct NodeFacts: Sendable {
 }
 
 extension BlockGraph {
-  /// The facts of `node` at this moment, and of every image under it, the top first. Throws
-  /// `notFound` where it is closed meanwhile.
-  package func facts(of node: BlockNode) async throws(BlockError) -> [NodeFacts] {
+  /// The facts of `node` at this moment, and unless it is asked for `alone` of every image under
+  /// it, the top first. Throws `notFound` where it is closed meanwhile.
+  package func facts(
+    of node: BlockNode, alone: Bool = false
+  ) async throws(BlockError) -> [NodeFacts] {
     try await ofPresentChain(of: node) { (chain) async throws(BlockError) in
       var facts: [NodeFacts] = []
-      for (depth, layer) in chain.nodes.enumerated() {
-        facts.append(try await self.facts(of: layer, depth: depth, in: chain))
+      for depth in 0..<(alone ? 1 : chain.nodes.count) {
+        facts.append(try await self.facts(ofLayer: depth, in: chain))
       }
       return facts
     }
@@ -66,8 +66,9 @@ extension BlockGraph {
   }
 
   private func facts(
-    of layer: BlockNode, depth: Int, in chain: BackingChain
+    ofLayer depth: Int, in chain: BackingChain
   ) async throws(BlockError) -> NodeFacts {
+    let layer = chain.nodes[depth]
     guard let entry = entries[layer.name] else { throw BlockGraph.unknown(layer.name) }
     let below = depth + 1 < chain.nodes.count ? chain.nodes[depth + 1].fileName : nil
     let stored = entry.backingName.map { OpenGate.join($0, to: layer.fileName) }
@@ -75,9 +76,8 @@ extension BlockGraph {
     return NodeFacts(
       name: layer.name, driver: layer.driverName, fileName: layer.fileName,
       isReadOnly: seen.isReadOnly, backingFileName: below, storedBackingName: stored,
-      backingDepth: chain.nodes.count - depth - 1, settings: entry.settings,
-      options: layer.options, virtualSize: seen.image.virtualSize, fileSize: seen.fileSize,
-      actualSize: seen.actualSize, image: seen.image)
+      settings: entry.settings, options: layer.options, virtualSize: seen.image.virtualSize,
+      fileSize: seen.fileSize, actualSize: seen.actualSize, image: seen.image)
   }
 
   /// How long a device may take to tell of a node; and when it seems not to answer, because

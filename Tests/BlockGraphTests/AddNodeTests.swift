@@ -11,16 +11,14 @@ import Testing
   @Test("a chain opens from its headers, reads as qemu-img reads it, and only its top may change")
   func opensChain() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let top = try await fixture.graph.add(fixture.image("top", "top"))
-    let chain = fixture.graph.chain(from: top).nodes
+    let chain = try await fixture.openChain().nodes
     #expect(chain.map(\.driverName) == ["qcow2", "qcow2", "raw"])
     #expect(chain.map(\.fileName) == ["top", "mid", "base"].map(fixture.path))
     #expect(chain.map(\.isReadOnly) == [false, true, true])
     #expect(chain.dropFirst().allSatisfy { $0.name.hasPrefix("#block") })
     #expect(fixture.graph.allNodes.count == 6)
-    #expect(fixture.graph.allNodes.last === top)
-    #expect(try fixture.guest(top) == fixture.converted("top"))
+    #expect(fixture.graph.allNodes.last === chain[0])
+    #expect(try fixture.guest(chain[0]) == fixture.converted("top"))
     #expect(fixture.graph.overlays(of: chain[2]).map(\.name) == [chain[1].name])
     try await fixture.graph.remove(named: "top")
     #expect(fixture.graph.allNodes.isEmpty)
@@ -64,8 +62,7 @@ import Testing
   @Test("locks are those of a writer at the top and of readers below, until the node is removed")
   func locks() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    _ = try await fixture.graph.add(fixture.image("top", "top"))
+    _ = try await fixture.openChain()
     #expect(try !fixture.isFree("top", readOnly: true))
     #expect(try !fixture.isFree("mid"))
     #expect(try fixture.isFree("mid", readOnly: true))

@@ -18,10 +18,8 @@ import Testing
   @Test("a base becomes writable, locks included, only when a client has named its file")
   func reopens() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let graph = fixture.graph
-    let top = try await graph.add(fixture.image("top", "top"))
-    let chain = graph.chain(from: top)
+    let chain = try await fixture.openChain()
+    let (graph, top) = (fixture.graph, chain.top)
     let mid = chain.nodes[1]
     let refused = await error { () async throws(BlockError) in
       try await graph.reopen(mid, readOnly: false)
@@ -44,9 +42,8 @@ import Testing
   @Test("a base that another process reads does not become writable, and stays readable")
   func lockedBase() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
     let graph = fixture.graph
-    let top = try await graph.add(fixture.image("top", "top"))
+    let top = try await fixture.openChain().top
     let mid = graph.chain(from: top).nodes[1]
     graph.noteNamed(mid)
     let holder = try ImageHolder("-r", "-f", "qcow2", fixture.path("mid"))
@@ -104,10 +101,8 @@ import Testing
   @Test("a link that the header cannot take leaves graph and file as they were")
   func failedDrop() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let graph = fixture.graph
-    let top = try await graph.add(fixture.image("top", "top"))
-    let chain = graph.chain(from: top).nodes
+    let chain = try await fixture.openChain().nodes
+    let (graph, top) = (fixture.graph, chain[0])
     let long = BackingLink(name: String(repeating: "x", count: 1024), format: "raw")
     let refused = await error { () async throws(BlockError) in
       try await graph.dropIntermediates(under: top, to: chain[2], writing: long)
@@ -121,10 +116,8 @@ import Testing
   @Test("users of a node move to another one")
   func replaces() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let graph = fixture.graph
-    let top = try await graph.add(fixture.image("top", "top"))
-    let chain = graph.chain(from: top).nodes
+    let chain = try await fixture.openChain().nodes
+    let (graph, top) = (fixture.graph, chain[0])
     await graph.replace(chain[1], with: chain[2])
     #expect(graph.chain(from: top).nodes.map(\.name) == [top.name, chain[2].name])
   }
@@ -132,10 +125,8 @@ import Testing
   @Test("a file name means a layer by the name it was opened by, its stored name, or its path")
   func finds() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let graph = fixture.graph
-    let top = try await graph.add(fixture.image("top", "top"))
-    let chain = graph.chain(from: top)
+    let chain = try await fixture.openChain()
+    let (graph, top) = (fixture.graph, chain.top)
     for name in ["base", "./base", fixture.path("base"), fixture.path("x/..//base")] {
       #expect(graph.find(fileName: name, in: chain) === chain.nodes[2])
     }
@@ -148,12 +139,12 @@ import Testing
   @Test("the facts are those of qemu-img info")
   func facts() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let top = try await fixture.graph.add(fixture.image("top", "top"))
+    let top = try await fixture.openChain().top
     let facts = try await fixture.graph.facts(of: top)
     #expect(facts.map(\.fileName) == ["top", "mid", "base"].map(fixture.path))
     #expect(facts.map(\.backingFileName) == [fixture.path("mid"), fixture.path("base"), nil])
-    #expect(facts.map(\.backingDepth) == [2, 1, 0])
+    let alone = try await fixture.graph.facts(of: top, alone: true)
+    #expect(alone.map(\.backingFileName) == [fixture.path("mid")])
     #expect(facts.map(\.isReadOnly) == [false, true, true])
     #expect(facts[0].image.backing == BackingLink(name: "mid", format: "qcow2"))
     for (fact, name) in zip(facts, ["top", "mid", "base"]) {

@@ -18,10 +18,8 @@ import Testing
   @Test("changes of the graph that arrive together are made one after the other, and all of them")
   func oneByOne() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let graph = fixture.graph
-    let top = try await graph.add(fixture.image("top", "top"))
-    let chain = graph.chain(from: top)
+    let chain = try await fixture.openChain()
+    let (graph, top) = (fixture.graph, chain.top)
     let (mid, base) = (chain.nodes[1], chain.nodes[2])
     graph.noteNamed(mid)
     graph.noteNamed(base)
@@ -98,10 +96,8 @@ import Testing
   @Test("what is told of a chain is told anew where a part of it has been closed meanwhile")
   func presentChain() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let graph = fixture.graph
-    let top = try await graph.add(fixture.image("top", "top"))
-    let chain = graph.chain(from: top)
+    let chain = try await fixture.openChain()
+    let (graph, top) = (fixture.graph, chain.top)
     let (mid, base) = (chain.nodes[1], chain.nodes[2])
     for fails in [true, false] {
       var lengths: [Int] = []
@@ -129,9 +125,8 @@ import Testing
   @Test("a change waits for the requests on their way, and those that come meanwhile for it")
   func drains() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
     let graph = fixture.graph
-    let top = try await graph.add(fixture.image("top", "top"))
+    let top = try await fixture.openChain().top
     top.gate.drain {}
     let lane = Lane(label: "test")
     async let read = lane.perform { () throws(BlockError) in

@@ -167,8 +167,7 @@ import Testing
   func stillDevice() async throws {
     let lanes = LanePool(lanes: 4, budget: 1)
     let fixture = try GraphFixture(lanes: lanes)
-    try fixture.makeChain()
-    let top = try await fixture.graph.add(fixture.image("top", "top"))
+    let top = try await fixture.openChain().top
     let answer = DispatchSemaphore(value: 0)
     lanes.run(on: top.device) { answer.wait() }
     let sizes = try await fixture.graph.facts(of: top).map(\.virtualSize)

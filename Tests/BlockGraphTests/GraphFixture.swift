@@ -44,6 +44,12 @@ struct GraphFixture {
     try fill("top", 7, 128 << 10, 64 << 10)
   }
 
+  /// Makes the chain, and opens it by its top, as its headers say.
+  func openChain() async throws -> BackingChain {
+    try makeChain()
+    return graph.chain(from: try await graph.add(image("top", "top")))
+  }
+
   /// A qcow2 node over an inline file node.
   nonisolated func image(
     _ name: String, _ file: String, readOnly: Bool? = nil,

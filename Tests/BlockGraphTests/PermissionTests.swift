@@ -35,9 +35,7 @@ import Testing
   @Test("a writer of a node under an overlay needs that overlay to be its own affair")
   func edges() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let top = try await fixture.graph.add(fixture.image("top", "top"))
-    let chain = fixture.graph.chain(from: top).nodes
+    let chain = try await fixture.openChain().nodes
     let (mid, base) = (chain[1], chain[2])
     #expect(
       refusal(fixture.graph, base, .writer)

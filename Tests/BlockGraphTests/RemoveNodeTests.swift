@@ -42,8 +42,7 @@ import Testing
   @Test("a node that came with another one is its parent's to remove, also when the edge is gone")
   func notOwned() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    let top = try await fixture.graph.add(fixture.image("top", "top"))
+    let top = try await fixture.openChain().top
     let mid = try #require(fixture.graph.backing(of: top))
     fixture.graph.setBacking(of: top, to: nil)
     #expect(
@@ -72,8 +71,7 @@ import Testing
   @Test("at the end everything closes, parents first, and the files are free")
   func closesAll() async throws {
     let fixture = try GraphFixture()
-    try fixture.makeChain()
-    _ = try await fixture.graph.add(fixture.image("top", "top"))
+    _ = try await fixture.openChain()
     #expect(await fixture.graph.closeAll() == [])
     #expect(fixture.graph.allNodes.isEmpty)
     #expect(try fixture.isFree("top") && fixture.isFree("mid"))

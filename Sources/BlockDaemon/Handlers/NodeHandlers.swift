@@ -28,7 +28,7 @@ extension CommandDispatcher {
       var list: [BlockNodeInfo] = []
       for node in graph.allNodes {
         do throws(BlockError) {
-          list.append(BlockNodeInfo(try await graph.facts(of: node), flat: call.flat))
+          list.append(BlockNodeInfo(try await graph.facts(of: node, alone: call.flat)))
         } catch {
           // A node may be closed while it, or another one, is asked.
           if graph.node(named: node.name) === node { throw error }

@@ -11,7 +11,7 @@ extension CommandDispatcher {
     on(NodeInfoQuery.self) { (call) async throws(QMPError) in
       let node = try services.node(call.node)
       do throws(BlockError) {
-        let facts = try await graph.facts(of: node)
+        let facts = try await graph.facts(of: node, alone: true)
         return NodeInfo(facts[0], backingNode: graph.backing(of: node)?.name)
       } catch {
         throw QMPError(error)

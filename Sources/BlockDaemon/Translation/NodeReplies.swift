@@ -3,9 +3,9 @@ import ImageFormats
 import QMP
 
 extension BlockNodeInfo {
-  /// One element of `query-named-block-nodes`: a node, `facts[0]`, and the images under it, which
-  /// `flat` leaves out.
-  init(_ facts: [NodeFacts], flat: Bool) {
+  /// One element of `query-named-block-nodes`: a node, `facts[0]`, and the images under it that are
+  /// to be shown.
+  init(_ facts: [NodeFacts]) {
     let node = facts[0]
     self.init()
     nodeName = node.name
@@ -14,13 +14,13 @@ extension BlockNodeInfo {
     readOnly = node.isReadOnly
     backingFile = node.backingFileName
     // QEMU counts the images that it shows.
-    backingFileDepth = flat ? 0 : node.backingDepth
+    backingFileDepth = facts.count - 1
     detectZeroes = DetectZeroes(rawValue: node.options.detectZeroes.rawValue) ?? .off
     cache = NodeCacheInfo {
       $0.direct = node.settings.cacheDirect
       $0.noFlush = node.settings.cacheNoFlush
     }
-    image = NodeImageInfo(flat ? facts[..<1] : facts[...])
+    image = NodeImageInfo(facts[...])
   }
 }
 
