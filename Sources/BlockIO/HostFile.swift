@@ -114,8 +114,7 @@ extension HostFile {
     _ name: FileName, beneath root: DirectoryRoot? = nil, _ options: HostFileOptions = .init()
   ) throws(BlockError) -> HostFile {
     do {
-      let found = if let root { try root.find(name) } else { try OpenFile.find(name) }
-      return try open(found, options)
+      return try open(find(name, beneath: root), options)
     } catch let error where error.code != .locked {
       throw name.withLength(error).prefixed("Could not open '\(name.text)'")
     }
@@ -137,9 +136,7 @@ extension HostFile {
     _ name: FileName, beneath root: DirectoryRoot? = nil, _ options: HostFileOptions = .init()
   ) throws(BlockError) -> HostFile {
     do {
-      let directory = name.directory
-      let found = if let root { try root.find(directory) } else { try OpenFile.find(directory) }
-      try OpenFile.make(name, in: found)
+      try OpenFile.make(name, in: find(name.directory, beneath: root))
     } catch let error where error.errno == EEXIST {
       return try open(name, beneath: root, options)
     } catch {
@@ -178,9 +175,17 @@ extension HostFile {
   }
 
   /// Which file `name` stands for at this moment: after a rename it is another one than the one
-  /// that is open.
-  package static func identity(of name: FileName) throws(BlockError) -> FileIdentity {
-    try FileIdentity(OpenFile.find(name).status())
+  /// that is open. `root` binds the name, as with `open`.
+  package static func identity(
+    of name: FileName, beneath root: DirectoryRoot? = nil
+  ) throws(BlockError) -> FileIdentity {
+    try FileIdentity(find(name, beneath: root).status())
+  }
+
+  private static func find(
+    _ name: FileName, beneath root: DirectoryRoot?
+  ) throws(BlockError) -> OpenFile {
+    if let root { try root.find(name) } else { try OpenFile.find(name) }
   }
 }
 

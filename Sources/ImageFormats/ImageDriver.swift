@@ -86,7 +86,9 @@ package protocol ImageDriver: AnyObject, Sendable {
   /// with the old format or the new name with the new format, nothing between.
   func setBackingLink(_ link: BackingLink?) throws(BlockError)
 
-  /// Opens the image for writing, or for reading only; flushes first where it was writable.
+  /// Opens the image for writing, or for reading only; flushes first where it was writable. A crash
+  /// leaves what one leaves of the writes before, and of the repair of an image that was not closed
+  /// (`RepairRun`); once an image is for reading only, all of them. Tests: `CrashSmokeTests` (reopen).
   func reopen(readOnly: Bool) throws(BlockError)
   /// Flushes and lets go. The storage is not closed: it belongs to its own node.
   func close() throws(BlockError)

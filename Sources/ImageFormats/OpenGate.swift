@@ -86,8 +86,7 @@ package struct OpenGate: Sendable {
     if origin == .client, let set = try DescriptorSets.id(named: name.string) {
       return try descriptors.identity(of: set)
     }
-    _ = try root(for: name)
-    return try HostFile.identity(of: name)
+    return try HostFile.identity(of: name, beneath: root(for: name))
   }
 
   /// The path of the backing file that `image`, itself a path, names as `name`: relative names

@@ -69,6 +69,7 @@ import Testing
     for name in ["image", "sub/in", "sub/../image"] {
       let file = try gate.open(inside.file(name), .image, readOnly)
       #expect(try file.size() == 1)
+      #expect(try gate.identity(of: FileName(inside.file(name))) == file.identity)
       try file.close()
     }
     let parent = outside.path.split(separator: "/").last ?? ""
@@ -78,6 +79,7 @@ import Testing
     ] {
       let error = #expect(throws: BlockError.self) { try gate.open(name, .client, readOnly) }
       #expect(error?.code == .permission, "\(name): \(error?.message ?? "")")
+      #expect(throws: BlockError.self, "\(name)") { try gate.identity(of: FileName(name)) }
     }
     #expect(gate.allowsWriting(.image))
   }

@@ -107,46 +107,35 @@ import Testing
 
   @Test("a device never has more than its budget of steps running, and all of its budget")
   func budget() {
-    let pool = LanePool(lanes: 16, budget: 3)
+    let devices = Array(repeating: stuck, count: 20)
+    #expect(highest(in: LanePool(lanes: 16, budget: 3), reaching: 3, on: devices) == 3)
+  }
+
+  @Test("all devices together never have more steps running than there are lanes")
+  func total() {
+    let devices = (0..<50).map { DeviceKey(UInt64($0 / 5)) }
+    #expect(highest(in: LanePool(lanes: 4, budget: 3), reaching: 4, on: devices) == 4)
+  }
+
+  /// The most steps that ran at once, of one on each of `devices`, where each waits until `count`
+  /// of them have been seen to run.
+  private func highest(in pool: LanePool, reaching count: Int, on devices: [DeviceKey]) -> Int {
     let running = DispatchSemaphore(value: 0)
     let release = DispatchSemaphore(value: 0)
     let ended = DispatchGroup()
     let gauge = Box(Gauge())
-    for _ in 0..<20 {
-      pool.run(on: stuck, in: ended) {
+    for device in devices {
+      pool.run(on: device, in: ended) {
         gauge.value.enter()
         running.signal()
         release.wait()
         gauge.value.leave()
       }
     }
-    for _ in 0..<3 { running.wait() }
-    for _ in 0..<20 { release.signal() }
+    for _ in 0..<count { running.wait() }
+    for _ in devices { release.signal() }
     ended.wait()
-    #expect(gauge.value.highest == 3)
-  }
-
-  @Test("all devices together never have more steps running than there are lanes")
-  func total() {
-    let pool = LanePool(lanes: 4, budget: 3)
-    let running = DispatchSemaphore(value: 0)
-    let release = DispatchSemaphore(value: 0)
-    let ended = DispatchGroup()
-    let gauge = Box(Gauge())
-    for device in 0..<10 {
-      for _ in 0..<5 {
-        pool.run(on: DeviceKey(UInt64(device)), in: ended) {
-          gauge.value.enter()
-          running.signal()
-          release.wait()
-          gauge.value.leave()
-        }
-      }
-    }
-    for _ in 0..<4 { running.wait() }
-    for _ in 0..<50 { release.signal() }
-    ended.wait()
-    #expect(gauge.value.highest == 4)
+    return gauge.value.highest
   }
 
   @Test("with one lane, the steps of a device keep their order and devices take turns")

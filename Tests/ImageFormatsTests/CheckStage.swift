@@ -13,6 +13,7 @@ struct CheckStage {
   let path: String
 
   init() throws {
+    try MalformedImages.refuseRoot()
     directory = try TemporaryDirectory()
     path = directory.file("image.qcow2")
   }

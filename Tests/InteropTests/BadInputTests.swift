@@ -11,6 +11,7 @@ struct BadInputTests {
   private let client: QMPClient
 
   init() throws {
+    try MalformedImages.refuseRoot()
     chain = try ImageChain()
     try chain.add("base", ImageShape(size: 1 << 20), "write -P 1 0 64k")
     try chain.add("good", ImageShape(size: 1 << 20), "write -P 2 0 64k")

@@ -203,15 +203,14 @@ final class QMPSession {
       let id = message["id"]
       // Numbers and characters may be longer in our spelling than in the client's, and the answer
       // to garbage must not outgrow it.
-      if let id, id.utf8.count > 2 * bytes {
-        return .bad(
-          QMPResponse(
-            .failure(QMPError("QMP input member 'id' would be far longer in the answer"))))
-      }
+      let longID = QMPError("QMP input member 'id' would be far longer in the answer")
+      if let id, id.utf8.count > 2 * bytes { return .bad(QMPResponse(.failure(longID))) }
       do throws(QMPError) {
         return .request(try QMPRequest(message, outOfBand: outOfBand))
       } catch {
-        return .bad(QMPResponse(.failure(error), id: id))
+        let answer = QMPResponse(.failure(error.fitted), id: id)
+        let isFar = QMPSession.line(answer.message).count > 2 * bytes + 256
+        return .bad(isFar && id != nil ? QMPResponse(.failure(longID)) : answer)
       }
     }
   }
