@@ -87,8 +87,9 @@ struct NodeHolder: Hashable, Sendable {
     if isJob {
       throw user.busy(node)
     }
-    let (first, second) = wanted.isEmpty ? (self, newcomer) : (newcomer, self)
-    let names = (wanted.isEmpty ? given : wanted).members.map(\.name).joined(separator: ", ")
+    // Of two that are in each other's way, QEMU says this one.
+    let (first, second) = given.isEmpty ? (newcomer, self) : (self, newcomer)
+    let names = (given.isEmpty ? wanted : given).members.map(\.name).joined(separator: ", ")
     throw BlockError(
       .locked,
       "Permission conflict on node '\(node)': permissions '\(names)' are both required by "

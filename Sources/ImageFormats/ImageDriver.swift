@@ -88,7 +88,7 @@ package protocol ImageDriver: AnyObject, Sendable {
 
   /// Opens the image for writing, or for reading only; flushes first where it was writable. A crash
   /// leaves what one leaves of the writes before, and of the repair of an image that was not closed
-  /// (`RepairRun`); once an image is for reading only, all of them. Tests: `CrashSmokeTests` (reopen).
+  /// (`RepairRun`); all of them once this returns. Tests: `CrashSmokeTests` (reopen).
   func reopen(readOnly: Bool) throws(BlockError)
   /// Flushes and lets go. The storage is not closed: it belongs to its own node.
   func close() throws(BlockError)

@@ -151,8 +151,8 @@ func boundedAnswers() throws {
       #"{"execute": "\#(controls)", "\#(controls)": 1}"#, #"{"execute": "query-jobs", "id\n": 1}"#,
       String(repeating: "💾", count: 1000) + "\n", #"{"execute": "x", "💾💾💾💾💾💾💾💾💾💾": 1}"#,
       #"{"id": "\#(controls)"}"#,
-      // An id that is almost twice as long in the answer, beside a sentence that quotes as much as one
-      // may.
+      // An id that is almost twice as long in the answer, and a sentence that quotes as much as
+      // one may.
       #"{"id": [\#(numbers.prefix(5 * 167))0], "\#(String(repeating: "💾", count: 65))": ""#
         + String(repeating: "a", count: 400) + #""}"#,
     ] + longAnswers

@@ -77,7 +77,8 @@ func shell() throws {
     outcome.output == """
       {'return': {}}
       {'return': {}}
-      {'error': {'class': 'DeviceNotFound', 'desc': "Device 'nope' not found"}}
+      {'error': {'class': 'DeviceNotFound', 'desc': "Device 'nope' not found"}, \
+      'x-error': {'code': 'not-found'}}
       {'return': {}}
       {'return': {}}
       {'return': {}} []

@@ -17,10 +17,7 @@ extension DaemonServices {
   /// Finds the image as QEMU does, and says what is wrong as QEMU does.
   fileprivate func changeBackingFile(_ call: ChangeBackingFile) async throws(QMPError) {
     let graph = graph
-    guard let device = graph.node(named: call.device) else {
-      let name = QMPError.quoted(call.device)
-      throw QMPError("Cannot find device='\(name)' nor node-name='\(name)'")
-    }
+    let device = try deviceOrNode(call.device)
     guard graph.overlays(of: device).isEmpty, device.file != nil else {
       throw QMPError("Need a root block node")
     }

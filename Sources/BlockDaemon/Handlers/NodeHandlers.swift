@@ -45,8 +45,14 @@ extension CommandDispatcher {
 extension DaemonServices {
   /// The node that a command calls `name`.
   func node(_ name: String) throws(QMPError) -> BlockNode {
+    guard let node = graph.node(named: name) else { throw .nodeNotFound(node: name) }
+    return node
+  }
+
+  /// The node that `name` calls where QEMU would also look for a device.
+  func deviceOrNode(_ name: String) throws(QMPError) -> BlockNode {
     guard let node = graph.node(named: name) else {
-      throw QMPError("Cannot find device='' nor node-name='\(QMPError.quoted(name))'")
+      throw .nodeNotFound(device: name, node: name)
     }
     return node
   }
@@ -55,9 +61,7 @@ extension DaemonServices {
     let node: BlockNode
     switch (call.device, call.nodeName) {
     case (let device?, nil):
-      guard let found = graph.node(named: device) else {
-        throw QMPError("Cannot find device='\(QMPError.quoted(device))' nor node-name=''")
-      }
+      guard let found = graph.node(named: device) else { throw .nodeNotFound(device: device) }
       node = found
     case (nil, let name?): node = try self.node(name)
     default: throw QMPError("Need exactly one of 'device' and 'node-name'")

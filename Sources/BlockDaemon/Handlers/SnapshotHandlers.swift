@@ -10,9 +10,9 @@ extension CommandDispatcher {
   /// The commands that put an overlay over a node.
   func addSnapshotHandlers(_ services: DaemonServices) {
     on(BlockdevSnapshot.self) { (call) async throws(QMPError) in
-      let node = try services.anyNode(call.node)
+      let node = try services.deviceOrNode(call.node)
       try services.checkSnapshot(of: node)
-      let overlay = try services.anyNode(call.overlay)
+      let overlay = try services.deviceOrNode(call.overlay)
       do throws(BlockError) {
         try await services.graph.snapshot(node, under: overlay)
       } catch {
@@ -28,15 +28,6 @@ extension CommandDispatcher {
 }
 
 extension DaemonServices {
-  /// The node that `name` calls where QEMU would also look for a device.
-  fileprivate func anyNode(_ name: String) throws(QMPError) -> BlockNode {
-    guard let node = graph.node(named: name) else {
-      let name = QMPError.quoted(name)
-      throw QMPError("Cannot find device='\(name)' nor node-name='\(name)'")
-    }
-    return node
-  }
-
   /// Makes the overlay where it is to be made, opens it, and puts it over its node. Where that
   /// fails nothing is open that was not before; an overlay that was made stays.
   fileprivate func snapshot(_ call: BlockdevSnapshotSync) async throws(QMPError) {
@@ -82,10 +73,7 @@ extension DaemonServices {
   private func snapshotNode(_ call: BlockdevSnapshotSync) throws(QMPError) -> BlockNode {
     let names = [call.device, call.nodeName].compactMap { $0 }
     guard let node = names.lazy.compactMap({ self.graph.node(named: $0) }).first else {
-      let (device, name) = (call.device ?? "", call.nodeName ?? "")
-      throw QMPError(
-        "Cannot find device='\(QMPError.quoted(device))' nor "
-          + "node-name='\(QMPError.quoted(name))'")
+      throw .nodeNotFound(device: call.device ?? "", node: call.nodeName ?? "")
     }
     return node
   }

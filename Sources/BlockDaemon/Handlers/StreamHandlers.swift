@@ -51,10 +51,7 @@ extension DaemonServices {
     try requireOneOf(call.base, "base", call.baseNode, "base-node")
     try requireOneOf(call.base, "base", call.bottom, "bottom")
     try requireOneOf(call.bottom, "bottom", call.baseNode, "base-node")
-    guard let top = graph.node(named: call.device) else {
-      let name = QMPError.quoted(call.device)
-      throw QMPError("Cannot find device='\(name)' nor node-name='\(name)'")
-    }
+    let top = try deviceOrNode(call.device)
     let chain = graph.chain(from: top)
     let base = try streamBase(call, in: chain)
     // Its header will name base: whoever names it has asked for that.

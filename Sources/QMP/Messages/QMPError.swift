@@ -106,16 +106,22 @@ extension QMPError {
 
   /// No node or device has this name.
   package static func deviceNotFound(_ name: String) -> QMPError {
-    QMPError(.deviceNotFound, "Device '\(quoted(name))' not found")
+    QMPError(.deviceNotFound, "Device '\(quoted(name))' not found", detail: .notFound)
+  }
+
+  /// No root node is called `device`, and no node `node`.
+  package static func nodeNotFound(device: String = "", node: String = "") -> QMPError {
+    QMPError(
+      "Cannot find device='\(quoted(device))' nor node-name='\(quoted(node))'", detail: .notFound)
   }
 
   /// No block job has this name.
   package static func blockJobNotFound(_ name: String) -> QMPError {
-    QMPError(.deviceNotActive, "Block job '\(quoted(name))' not found")
+    QMPError(.deviceNotActive, "Block job '\(quoted(name))' not found", detail: .notFound)
   }
 
   /// No job has the given name.
-  package static let jobNotFound = QMPError("Job not found")
+  package static let jobNotFound = QMPError("Job not found", detail: .notFound)
 
   /// A mandatory parameter is absent.
   package static func missing(_ path: WirePath) -> QMPError {

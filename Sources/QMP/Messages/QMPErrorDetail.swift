@@ -24,6 +24,9 @@ package struct QMPErrorDetail: WireRecord, Hashable {
 }
 
 extension QMPErrorDetail {
+  /// There is nothing of the name that a command says.
+  static let notFound = QMPErrorDetail { $0.code = "not-found" }
+
   /// `sentence` with the file on which it happened, where it does not name it.
   package func naming(in sentence: String) -> String {
     guard let file, !sentence.contains(file) else { return sentence }

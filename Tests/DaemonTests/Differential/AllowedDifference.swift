@@ -172,6 +172,22 @@ extension AllowedDifference {
       row: "`blockdev-create` in a node that cannot be had", command: "blockdev-create",
       qemu: #"{"return": {}}"#, ours: "*Cannot find device='nope' nor node-name='nope'"),
     AllowedDifference(
+      row: "`blockdev-create`: options that do not go together", command: "blockdev-create",
+      qemu: #"{"return": {}}"#, ours: "*Image size must be a multiple of 512 bytes"),
+    AllowedDifference(
+      row: "`blockdev-create`: options that do not go together", command: "blockdev-create",
+      qemu: #"{"return": {}}"#, ours: "*Backing format cannot be used without backing file"),
+    AllowedDifference(
+      row: "`blockdev-create`: options that do not go together", command: "blockdev-create",
+      qemu: #"{"return": {}}"#, ours: "*Preallocated clusters would hide the backing file: *"),
+    AllowedDifference(
+      row: "`blockdev-add` of an image over itself", command: "blockdev-add",
+      qemu: "*Making 'n' a backing child of 'n' would create a cycle",
+      ours: "*Cannot find device='n' nor node-name='n'"),
+    AllowedDifference(
+      row: "an image in another, or in a part of a file", command: "blockdev-add",
+      qemu: #"{"return": {}}"#, ours: "*is an image, not a file: one format over another"),
+    AllowedDifference(
       row: "raw nodes", command: "blockdev-add", qemu: #"{"return": {}}"#,
       ours: "*Permission conflict on node 'bf'*"),
     AllowedDifference(
