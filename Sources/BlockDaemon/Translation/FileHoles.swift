@@ -19,7 +19,15 @@ struct FileHoles {
     guard case .data(let host) = run.content, try mayBeHoles(run.layer) else {
       return [(run, false)]
     }
-    let storage = chain.nodes[run.layer].image.dataStorage
+    // A job may close the node, and with it the file, at any moment: not inside.
+    return try chain.nodes[run.layer].withRange(run.range) { (image) throws(BlockError) in
+      try split(run, at: host, of: image.dataStorage)
+    }
+  }
+
+  private func split(
+    _ run: ChainRun, at host: Int, of storage: any Storage
+  ) throws(BlockError) -> [(run: ChainRun, isHole: Bool)] {
     var parts: [(run: ChainRun, isHole: Bool)] = []
     var rest = ByteRange(at: host, length: run.range.length)
     while !rest.isEmpty {
@@ -36,11 +44,12 @@ struct FileHoles {
 
   private mutating func mayBeHoles(_ layer: Int) throws(BlockError) -> Bool {
     if let known = layers[layer] { return known }
-    var answer = false
-    if let image = chain.nodes[layer].image as? Qcow2Image,
-      let file = image.dataStorage as? HostFile
-    {
-      answer = try image.isPreallocated(allocated: file.allocatedBytes())
+    let nothing = ByteRange(at: 0, length: 0)
+    let answer = try chain.nodes[layer].withRange(nothing) { (image) throws(BlockError) in
+      guard let image = image as? Qcow2Image, let file = image.dataStorage as? HostFile else {
+        return false
+      }
+      return try image.isPreallocated(allocated: file.allocatedBytes())
     }
     layers[layer] = answer
     return answer
