@@ -24,7 +24,8 @@ extension BlockGraph {
       self.scope([node])
     } _: { () async throws(BlockError) in
       guard entries[node.name] != nil else { throw BlockGraph.unknown(node.name) }
-      if !readOnly { try checkMayWrite(node) }
+      let claim = readOnly ? nil : try claimFile(of: node)
+      defer { claim.map(release) }
       let changed = await lanes.perform(on: node.device) { () throws(BlockError) in
         try node.reopenFile(readOnly: readOnly)
       }
@@ -102,8 +103,9 @@ extension BlockGraph {
   }
 
   /// Throws `permission` where `node` may not become writable because only images name its file
-  /// and there are no roots to bind it, and `readOnly` where a client said so of its file: what
-  /// `reopen` would throw, but before anything is done.
+  /// and there are no roots to bind it, `readOnly` where a client said so of its file, and `locked`
+  /// where another image lies in the same file: what `reopen` would throw, but before anything is
+  /// done.
   package func checkMayWrite(_ node: BlockNode) throws(BlockError) {
     guard gate.allowsWriting(origin(of: node)) else {
       throw BlockError(
@@ -111,15 +113,21 @@ extension BlockGraph {
         "'\(node.fileName)' is named only by the image over it, and is not made writable: name the "
           + "file in a command, or start qblockd with --image-root", file: node.fileName)
     }
-    if let file = node.file, entries[file.name]?.isDeclaredReadOnly ?? false {
+    guard let file = node.file else { return }
+    if entries[file.name]?.isDeclaredReadOnly ?? false {
       throw BlockError(.readOnly, "Block node '\(file.name)' is read-only", file: node.fileName)
     }
+    // Two who write to one file would each allocate what the other has.
+    try admit(
+      NodeHolder(user: .parent(node: node.name, role: .file), permissions: .writer), to: file,
+      besides: [node])
   }
 
   func reopenNow(_ node: BlockNode, readOnly: Bool) async throws(BlockError) {
     guard let entry = entries[node.name] else { throw BlockGraph.unknown(node.name) }
     guard entry.isReadOnly != readOnly else { return }
-    if !readOnly { try checkMayWrite(node) }
+    let claim = readOnly ? nil : try claimFile(of: node)
+    defer { claim.map(release) }
     let opened = await lanes.perform(on: node.device) { () throws(BlockError) in
       try node.reopen(readOnly: readOnly)
     }
@@ -127,6 +135,15 @@ extension BlockGraph {
     for changed in [node, node.file].compactMap({ $0 }) {
       update(changed) { $0.settings.isReadOnly = readOnly }
     }
+  }
+
+  /// Keeps others from the file of `node`, which is about to become writable, until the token is
+  /// given back: from then on the edge does. Throws what `checkMayWrite` throws.
+  private func claimFile(of node: BlockNode) throws(BlockError) -> PermissionToken? {
+    try checkMayWrite(node)
+    guard let file = node.file else { return nil }
+    return try acquire(
+      file, .writer, for: .parent(node: node.name, role: .file), besides: [node])
   }
 
   /// Who named the file under `node`: a client, also where it was under another node's name.

@@ -377,9 +377,7 @@ extension BlockGraph {
       try checkDepth(under: change.node, layers.count)
       let edge = NodeHolder(
         user: .parent(node: change.node.name, role: .backing), permissions: .edge)
-      for holder in holders(of: new, besides: [change.node]) {
-        try holder.admit(edge, to: new.name)
-      }
+      try admit(edge, to: new, besides: [change.node])
     }
     try checkFiles(changes.map(\.node), planned)
   }

@@ -121,11 +121,16 @@ package final class BlockGraph {
     let token = PermissionToken(node: node.name, number: lastToken)
     let newcomer = NodeHolder(user: user, permissions: permissions, token: token)
     guard entries[node.name] != nil else { throw BlockGraph.unknown(node.name) }
-    for holder in holders(of: node, besides: exempt) {
-      try holder.admit(newcomer, to: node.name)
-    }
+    try admit(newcomer, to: node, besides: exempt)
     entries[node.name]?.holders.append(newcomer)
     return token
+  }
+
+  /// Throws `busy` where a job, and `locked` where another node, stands in the way of `newcomer`.
+  func admit(
+    _ newcomer: NodeHolder, to node: BlockNode, besides exempt: [BlockNode]
+  ) throws(BlockError) {
+    for holder in holders(of: node, besides: exempt) { try holder.admit(newcomer, to: node.name) }
   }
 
   /// Gives a permission back. The node's entry may be gone by now.

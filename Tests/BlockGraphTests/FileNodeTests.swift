@@ -55,6 +55,58 @@ import Testing
     _ = try await fixture.graph.add(image("w"))
   }
 
+  @Test("of two images in one file, which both only read, neither becomes writable")
+  func readers() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    let graph = fixture.graph
+    _ = try await graph.add(file(fixture))
+    let nodes = [
+      try await graph.add(image("q", readOnly: true)),
+      try await graph.add(image("r", readOnly: true)),
+    ]
+    for (node, other) in [(nodes[0], nodes[1]), (nodes[1], nodes[0])] {
+      var refused: [BlockError?] = []
+      refused.append(#expect(throws: BlockError.self) { try graph.checkMayWrite(node) })
+      refused.append(
+        await #expect(throws: BlockError.self) { try await graph.reopen(node, readOnly: false) })
+      refused.append(
+        await #expect(throws: BlockError.self) {
+          try await graph.reopenFile(of: node, readOnly: false)
+        })
+      refused.append(
+        await #expect(throws: BlockError.self) { try await graph.reopen([image(node.name)]) })
+      for error in refused {
+        #expect(
+          error?.message
+            == "Permission conflict on node 'f': permissions 'write, resize' are both required by "
+            + "node '\(node.name)' (uses node 'f' as 'file' child) and unshared by "
+            + "node '\(other.name)' (uses node 'f' as 'file' child).")
+      }
+    }
+    try await graph.remove(named: "r")
+    try await graph.reopen(nodes[0], readOnly: false)
+    #expect(!nodes[0].isReadOnly)
+  }
+
+  @Test("no image is opened in a file while another in it becomes writable")
+  func readerMeanwhile() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    let graph = fixture.graph
+    let file = try await graph.add(file(fixture))
+    let node = try await graph.add(image("q", readOnly: true))
+    // A request on its way keeps the change from ending.
+    node.gate.enter()
+    async let change: Void = graph.reopen(node, readOnly: false)
+    while graph.holders(of: file).count < 2 { await Task.yield() }
+    #expect(await fixture.refusal(image("r", readOnly: true))?.code == .locked)
+    node.gate.leave()
+    try await change
+    #expect(!node.isReadOnly)
+    #expect(graph.holders(of: file).count == 1)
+  }
+
   @Test("the length of a file changes only while no image lies in it")
   func resized() async throws {
     let fixture = try GraphFixture()
