@@ -15,6 +15,7 @@ struct ClientCheckTests {
   ]
 
   private func stage(_ damage: String) throws -> ClientStage {
+    try MalformedImages.refuseRoot()
     let stage = try ClientStage()
     try stage.makeChain(["64M"])
     try stage.write("base", "write 0 1M", "write 3M 64k", "write 10M 2M", "discard 1M 1M")
