@@ -133,6 +133,21 @@ private let longAnswers = ["\u{7f}", "\u{9b}", "\u{61c}", "\u{202e}", "x", #"\\"
   }
 }
 
+/// Commands that fail with sentences that quote much, and have ids almost twice as long in the answer.
+private func longIDs(_ numbers: String) -> [String] {
+  let name = String(repeating: "💾", count: 65)
+  return [
+    #"{"execute": "block-stream", "arguments": {"device": "\#(name)"}, "#,
+    #"{"execute": "block-job-cancel", "arguments": {"device": "\#(name)"}, "#,
+    #"{"execute": "\#(name)", "#,
+    #"{"execute": "query-version", "arguments": {"\#(name)": 1}, "#,
+  ].map { request in
+    // A number has 5 bytes, and 18 in the answer.
+    let count = 2 * (request.utf8.count + 8) / 8 - 2
+    return request + #""id": [\#(numbers.prefix(5 * count))0]}"#
+  }
+}
+
 /// A command that opens a file by this name.
 private func opening(_ path: String, node: String = "n") -> String {
   #"{"execute": "blockdev-add", "arguments": {"driver": "file", "node-name": "\#(node)", "#
@@ -155,7 +170,7 @@ func boundedAnswers() throws {
       // one may.
       #"{"id": [\#(numbers.prefix(5 * 167))0], "\#(String(repeating: "💾", count: 65))": ""#
         + String(repeating: "a", count: 400) + #""}"#,
-    ] + longAnswers
+    ] + longAnswers + longIDs(numbers)
   for text in texts {
     try monitor.send(text + #"{"execute": "query-jobs", "id": "good"}"#)
     var (errors, bytes) = (0, 0)

@@ -155,10 +155,10 @@ final class QMPSession {
       connection.dropDescriptors(ofFirst: next.endOfBefore)
       descriptors.message = next.place
       switch next.message {
-      case .bad(let answer): refuse(answer)
+      case .bad(let answer): refuse(answer, next.bytes)
       case .request(let request):
         badMessages = 0
-        run(request)
+        run(request, next.bytes)
       }
       isDrained = takeMessages()
     }
@@ -183,7 +183,7 @@ final class QMPSession {
       if case .request(let request) = message, request.isOutOfBand {
         // None of these takes one; what came with those that wait stays for them.
         connection.dropDescriptors(ofFirst: framer.endOfLast, but: framer.endOfBefore)
-        runOutOfBand(request)
+        runOutOfBand(request, framer.messageBytes)
       } else {
         waiting.append(
           Waiting(
@@ -203,14 +203,15 @@ final class QMPSession {
       let id = message["id"]
       // Numbers and characters may be longer in our spelling than in the client's, and the answer
       // to garbage must not outgrow it.
-      let longID = QMPError("QMP input member 'id' would be far longer in the answer")
-      if let id, id.utf8.count > 2 * bytes { return .bad(QMPResponse(.failure(longID))) }
+      if let id, id.utf8.count > 2 * bytes {
+        return .bad(
+          QMPResponse(
+            .failure(QMPError("QMP input member 'id' would be far longer in the answer"))))
+      }
       do throws(QMPError) {
         return .request(try QMPRequest(message, outOfBand: outOfBand))
       } catch {
-        let answer = QMPResponse(.failure(error.fitted), id: id)
-        let isFar = QMPSession.line(answer.message).count > 2 * bytes + 256
-        return .bad(isFar && id != nil ? QMPResponse(.failure(longID)) : answer)
+        return .bad(QMPResponse(.failure(error), id: id))
       }
     }
   }
@@ -231,8 +232,8 @@ final class QMPSession {
   }
 
   /// Answers a bad message; the last that is borne ends the session.
-  private func refuse(_ response: QMPResponse) {
-    send(response)
+  private func refuse(_ response: QMPResponse, _ bytes: Int) {
+    send(response, to: bytes)
     badMessages += 1
     guard badMessages == QMPSession.mostBadMessages else { return }
     warn("\(badMessages) bad messages in a row")
@@ -242,42 +243,46 @@ final class QMPSession {
 
   // MARK: Commands
 
-  private func run(_ request: QMPRequest) {
+  // `bytes` is the length of the message that a request came in.
+  private func run(_ request: QMPRequest, _ bytes: Int) {
     if let error = sessionError(request) {
-      send(QMPResponse(.failure(error), id: request.id))
+      send(QMPResponse(.failure(error), id: request.id), to: bytes)
     } else if request.execute == QMPCapabilities.name {
-      send(QMPResponse(negotiate(request.arguments), id: request.id))
+      send(QMPResponse(negotiate(request.arguments), id: request.id), to: bytes)
     } else {
       isBusy = true
-      begin(request) { self.isBusy = false }
+      begin(request, bytes) { self.isBusy = false }
     }
   }
 
-  private func runOutOfBand(_ request: QMPRequest) {
+  private func runOutOfBand(_ request: QMPRequest, _ bytes: Int) {
     badMessages = 0
     let refusal =
       CommandCatalog.refusesOutOfBand(request.execute)
       ? QMPError.notOutOfBand(request.execute) : sessionError(request)
-    if let refusal { return send(QMPResponse(.failure(refusal), id: request.id)) }
+    if let refusal { return send(QMPResponse(.failure(refusal), id: request.id), to: bytes) }
     outOfBand += 1
-    begin(request) { self.outOfBand -= 1 }
+    begin(request, bytes) { self.outOfBand -= 1 }
   }
 
   /// Works on `request`, calls `done` when it is answered, and goes on.
-  private func begin(_ request: QMPRequest, _ done: @escaping @ControlPlane () -> Void) {
+  private func begin(
+    _ request: QMPRequest, _ bytes: Int, _ done: @escaping @ControlPlane () -> Void
+  ) {
     lastWork += 1
     let number = lastWork
     work[number] = Task {
-      await perform(request)
+      await perform(request, bytes)
       work[number] = nil
       done()
       advance()
     }
   }
 
-  private func perform(_ request: QMPRequest) async {
+  private func perform(_ request: QMPRequest, _ bytes: Int) async {
     guard let line = lines.line(for: request.execute) else {
-      return send(QMPResponse(await dispatcher.perform(request, descriptors), id: request.id))
+      let result = await dispatcher.perform(request, descriptors)
+      return send(QMPResponse(result, id: request.id), to: bytes)
     }
     let query = QueryLine.Query(name: request.execute, arguments: request.arguments)
     let answer = await line.answer(query, for: access) {
@@ -287,7 +292,7 @@ final class QMPSession {
     case .success(let text) where text.count <= QMPSession.longestAnswer:
       connection.send(answer: text, QMPResponse.ending(id: request.id))
     case .success: refuseLength(id: request.id)
-    case .failure(let error): send(QMPResponse(.failure(error), id: request.id))
+    case .failure(let error): send(QMPResponse(.failure(error), id: request.id), to: bytes)
     }
   }
 
@@ -312,12 +317,17 @@ final class QMPSession {
     return .success(EmptyReply().wire)
   }
 
-  private func send(_ response: QMPResponse) {
-    var response = response
-    if case .failure(let error) = response.result { response.result = .failure(error.fitted) }
-    let bytes = QMPSession.line(response.message)
-    guard bytes.count > QMPSession.longestAnswer else { return connection.send(answer: bytes) }
-    refuseLength(id: response.id)
+  /// Sends the answer to a message of `bytes`. An error must not outgrow what it answers by far: it
+  /// is cut short, and comes without the `id` where both together would.
+  private func send(_ response: QMPResponse, to bytes: Int) {
+    guard case .failure(let error) = response.result else {
+      let line = QMPSession.line(response.message)
+      guard line.count > QMPSession.longestAnswer else { return connection.send(answer: line) }
+      return refuseLength(id: response.id)
+    }
+    var answer = QMPResponse(.failure(error.fitted), id: response.id)
+    if QMPSession.line(answer.message).count > 2 * bytes + 256 { answer.id = nil }
+    connection.send(answer: QMPSession.line(answer.message))
   }
 
   private func refuseLength(id: JSONValue?) {
