@@ -1,7 +1,9 @@
 import BlockCore
 import Glibc
 
-/// A fixed piece of memory, aligned for direct I/O.
+/// A fixed piece of memory, aligned for direct I/O. It is the system's own pages: only those that are
+/// touched are taken, and all go back when it ends. In the allocator's heap, buffers of many jobs
+/// with what lives longer between them came to 170 MiB that were never given back.
 ///
 /// Isolation: one owner at a time; whoever holds it may hand it to another thread, never share it.
 ///
@@ -15,16 +17,21 @@ package final class IOBuffer: @unchecked Sendable {
   package let count: Int
   fileprivate let memory: UnsafeMutableRawBufferPointer
 
-  /// `count` bytes, all zero, so that no one else's bytes can leak into an image.
+  /// `count` bytes, all zero, so that no one else's bytes can leak into an image. Where there is no
+  /// memory left the program ends, as it does for its other memory.
   package init(count: Int) {
     precondition(count > 0)
     self.count = count
-    unsafe memory = .allocate(
-      byteCount: count.roundedUp(to: IOBuffer.alignment), alignment: IOBuffer.alignment)
-    if let start = unsafe memory.baseAddress { unsafe _ = memset(start, 0, memory.count) }
+    let length = count.roundedUp(to: IOBuffer.alignment)
+    let pages = unsafe mmap(
+      nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let pages = unsafe pages, unsafe pages != MAP_FAILED else {
+      preconditionFailure("no memory for a buffer of \(length) bytes")
+    }
+    unsafe memory = UnsafeMutableRawBufferPointer(start: pages, count: length)
   }
 
-  deinit { unsafe memory.deallocate() }
+  deinit { unsafe _ = munmap(memory.baseAddress, memory.count) }
 
   /// Calls `body` with the bytes `part`, to be read.
   @inlinable
