@@ -30,6 +30,7 @@ extension BlockGraph {
         try node.reopenFile(readOnly: readOnly)
       }
       if case .failure(let error) = changed { throw await naming(error, wantedBy: node) }
+      update(node) { $0.writesFile = !readOnly }
       if let file = node.file { update(file) { $0.settings.isReadOnly = readOnly } }
     }
   }
@@ -107,20 +108,23 @@ extension BlockGraph {
   /// where another image lies in the same file: what `reopen` would throw, but before anything is
   /// done.
   package func checkMayWrite(_ node: BlockNode) throws(BlockError) {
+    try checkIsNamed(node)
+    guard let file = node.file else { return }
+    let writer = NodeHolder(user: .parent(node: node.name, role: .file), permissions: .writer)
+    try admit(writer, to: file, besides: [node])
+  }
+
+  /// Throws what `checkMayWrite` throws for what clients have said.
+  private func checkIsNamed(_ node: BlockNode) throws(BlockError) {
     guard gate.allowsWriting(origin(of: node)) else {
       throw BlockError(
         .permission,
         "'\(node.fileName)' is named only by the image over it, and is not made writable: name the "
           + "file in a command, or start qblockd with --image-root", file: node.fileName)
     }
-    guard let file = node.file else { return }
-    if entries[file.name]?.isDeclaredReadOnly ?? false {
+    if let file = node.file, entries[file.name]?.isDeclaredReadOnly ?? false {
       throw BlockError(.readOnly, "Block node '\(file.name)' is read-only", file: node.fileName)
     }
-    // Two who write to one file would each allocate what the other has.
-    try admit(
-      NodeHolder(user: .parent(node: node.name, role: .file), permissions: .writer), to: file,
-      besides: [node])
   }
 
   func reopenNow(_ node: BlockNode, readOnly: Bool) async throws(BlockError) {
@@ -138,9 +142,10 @@ extension BlockGraph {
   }
 
   /// Keeps others from the file of `node`, which is about to become writable, until the token is
-  /// given back: from then on the edge does. Throws what `checkMayWrite` throws.
+  /// given back: from then on the edge does. Two who write to one file would each allocate what the
+  /// other has. Throws what `checkMayWrite` throws.
   private func claimFile(of node: BlockNode) throws(BlockError) -> PermissionToken? {
-    try checkMayWrite(node)
+    try checkIsNamed(node)
     guard let file = node.file else { return nil }
     return try acquire(
       file, .writer, for: .parent(node: node.name, role: .file), besides: [node])

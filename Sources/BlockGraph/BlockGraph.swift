@@ -150,7 +150,9 @@ package final class BlockGraph {
     let edges = parents(of: node).filter { parent in !exempt.contains { $0 === parent.node } }
     return (entries[node.name]?.holders ?? [])
       + edges.map { parent in
-        let isWriter = parent.role == .file && !(entries[parent.node.name]?.isReadOnly ?? true)
+        let entry = entries[parent.node.name]
+        let isWriter =
+          parent.role == .file && (entry.map { !$0.isReadOnly || $0.writesFile } ?? false)
         return NodeHolder(
           user: .parent(node: parent.node.name, role: parent.role),
           permissions: isWriter ? .writer : .edge)
@@ -268,6 +270,8 @@ struct GraphEntry {
   var settings: AccessSettings
   /// What was last seen of its image and file.
   var lastLook: BlockNode.Look?
+  /// Whether its file is open for writing though it is read-only itself: it is being repaired.
+  var writesFile = false
   /// Who uses it, apart from the nodes above.
   var holders: [NodeHolder] = []
 

@@ -1,9 +1,9 @@
 import BlockCore
 import Glibc
 
-/// A fixed piece of memory, aligned for direct I/O. It is the system's own pages: only those that are
-/// touched are taken, and all go back when it ends. In the allocator's heap, buffers of many jobs
-/// with what lives longer between them came to 170 MiB that were never given back.
+/// A fixed piece of memory, aligned for direct I/O. It is the system's own pages: only those that
+/// are touched are taken, and all go back when it ends. In the allocator's heap, buffers of many
+/// jobs with what lives longer between them came to 170 MiB that were never given back.
 ///
 /// Isolation: one owner at a time; whoever holds it may hand it to another thread, never share it.
 ///
@@ -18,7 +18,7 @@ package final class IOBuffer: @unchecked Sendable {
   fileprivate let memory: UnsafeMutableRawBufferPointer
 
   /// `count` bytes, all zero, so that no one else's bytes can leak into an image. Where there is no
-  /// memory left the program ends, as it does for its other memory.
+  /// memory left the program ends, as it does for all other memory.
   package init(count: Int) {
     precondition(count > 0)
     self.count = count

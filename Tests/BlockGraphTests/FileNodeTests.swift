@@ -107,6 +107,20 @@ import Testing
     #expect(graph.holders(of: file).count == 1)
   }
 
+  @Test("no image is opened in a file while another in it is being repaired")
+  func readerOfRepaired() async throws {
+    let fixture = try GraphFixture()
+    try fixture.create("a")
+    let graph = fixture.graph
+    _ = try await graph.add(file(fixture))
+    let node = try await graph.add(image("q", readOnly: true))
+    try await graph.reopenFile(of: node, readOnly: false)
+    #expect(node.isReadOnly)
+    #expect(await fixture.refusal(image("r", readOnly: true))?.code == .locked)
+    try await graph.reopenFile(of: node, readOnly: true)
+    _ = try await graph.add(image("r", readOnly: true))
+  }
+
   @Test("the length of a file changes only while no image lies in it")
   func resized() async throws {
     let fixture = try GraphFixture()

@@ -133,7 +133,8 @@ private let longAnswers = ["\u{7f}", "\u{9b}", "\u{61c}", "\u{202e}", "x", #"\\"
   }
 }
 
-/// Commands that fail with sentences that quote much, and have ids almost twice as long in the answer.
+/// Commands that fail with sentences that quote much, and have ids almost twice as long in the
+/// answer.
 private func longIDs(_ numbers: String) -> [String] {
   let name = String(repeating: "💾", count: 65)
   return [
@@ -196,6 +197,22 @@ func echoedIDs() throws {
     let few = try monitor.answer(to: #"{"execute": \#(execute), "id": "\#u{7f}\#u{9b}"}"#)
     #expect(few["id"] == "\u{7f}\u{9b}")
   }
+}
+
+@Test("An error that names a long path comes with its id")
+func idBesideLongPath() throws {
+  let directory = try TemporaryDirectory()
+  let (top, base) = (directory.file("top"), directory.file(String(repeating: "b", count: 200)))
+  for words in [[base, "1M"], ["-b", base, "-F", "qcow2", top]] {
+    #expect(try QemuTools.run("qemu-img", ["create", "-q", "-f", "qcow2"] + words).status == 0)
+  }
+  let daemon = try DaemonProcess.start()
+  try daemon.client().add("o", top)
+  let monitor = try MonitorSocket.negotiated(daemon.socket)
+  let answer = try monitor.answer(
+    to: #"{"execute": "block-commit", "arguments": {"device": "o", "job-id": "j"}, "id": 7}"#)
+  #expect(answer["x-error"]?["file"]?.stringValue == base, "\(answer)")
+  #expect(answer["id"] == 7)
 }
 
 @Test("A client that has not negotiated in time makes room for another, an idle one does not")

@@ -22,6 +22,8 @@ final class QMPSession {
   private static let mostWaiting = 8
   /// The most bytes of an answer.
   private static let longestAnswer = 16 << 20
+  /// What stands at least around an `id`: `{"execute":"x","id":}`.
+  private static let aroundID = 21
 
   private let connection: Connection
   /// What the client may ask for.
@@ -318,7 +320,8 @@ final class QMPSession {
   }
 
   /// Sends the answer to a message of `bytes`. An error must not outgrow what it answers by far: it
-  /// is cut short, and comes without the `id` where both together would.
+  /// is cut short, and comes without an `id` that is longer by itself than any that was in the
+  /// message where both together would.
   private func send(_ response: QMPResponse, to bytes: Int) {
     guard case .failure(let error) = response.result else {
       let line = QMPSession.line(response.message)
@@ -326,7 +329,8 @@ final class QMPSession {
       return refuseLength(id: response.id)
     }
     var answer = QMPResponse(.failure(error.fitted), id: response.id)
-    if QMPSession.line(answer.message).count > 2 * bytes + 256 { answer.id = nil }
+    let hasGrown = (answer.id?.utf8.count ?? 0) > bytes - QMPSession.aroundID
+    if hasGrown, QMPSession.line(answer.message).count > 2 * bytes + 256 { answer.id = nil }
     connection.send(answer: QMPSession.line(answer.message))
   }
 

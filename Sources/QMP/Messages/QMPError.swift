@@ -46,11 +46,14 @@ extension QMPError: CustomStringConvertible {
 extension QMPError {
   /// A client's own text as it may stand in a sentence: an answer must not grow with the input.
   package static func quoted(_ text: String) -> String {
-    let beginning = String(text.unicodeScalars.prefix(64))
+    var beginning = String(text.unicodeScalars.prefix(64))
+    while beginning.utf8.count > mostQuoted { beginning.unicodeScalars.removeLast() }
     let kept = isCostly(beginning) ? String(text.unicodeScalars.prefix(8)) : beginning
     return kept == text ? text : "\(kept)..."
   }
 
+  /// The most bytes of a client's text in a sentence.
+  private static let mostQuoted = 128
   /// The most bytes of a file's name in an answer, which is what the system takes.
   private static let longestName = 4096
   /// The most bytes by which a text may grow in an answer, for what has to be escaped there.

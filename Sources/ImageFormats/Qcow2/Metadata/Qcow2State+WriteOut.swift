@@ -99,8 +99,9 @@ extension Qcow2State {
   ///
   /// No flush has to come between the lower count and the next use of a cluster. Nothing durable
   /// names it any more, and who takes it next counts it up again and has that flushed before an
-  /// entry or the header names it (`dataAndRefcountsBeforeL2`): whichever counts a crash leaves until then, too high a one is a
-  /// leak, and 0 is true. Tests: `CrashSmokeTests`, whose writes go on in freed clusters.
+  /// entry or the header names it (`dataAndRefcountsBeforeL2`): whichever counts a crash leaves
+  /// until then, too high a one is a leak, and 0 is true. Tests: `CrashSmokeTests`, whose writes go
+  /// on in freed clusters.
   private mutating func applyFrees() throws(BlockError) {
     let frees = pendingFrees.sorted { $0.first < $1.first }
     pendingFrees.removeAll()
