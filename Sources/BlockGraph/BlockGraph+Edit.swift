@@ -137,7 +137,11 @@ extension BlockGraph {
     }
     if case .failure(let error) = opened { throw await naming(error, wantedBy: node) }
     for changed in [node, node.file].compactMap({ $0 }) {
-      update(changed) { $0.settings.isReadOnly = readOnly }
+      update(changed) { entry in
+        entry.settings.isReadOnly = readOnly
+        // Whatever became of a repair before: the file is as the image is now.
+        entry.writesFile = false
+      }
     }
   }
 

@@ -119,6 +119,12 @@ import Testing
     #expect(await fixture.refusal(image("r", readOnly: true))?.code == .locked)
     try await graph.reopenFile(of: node, readOnly: true)
     _ = try await graph.add(image("r", readOnly: true))
+    // What could not be taken back is forgotten when the node has been written and is not any more.
+    try await graph.remove(named: "r")
+    try await graph.reopenFile(of: node, readOnly: false)
+    try await graph.reopen(node, readOnly: false)
+    try await graph.reopen(node, readOnly: true)
+    _ = try await graph.add(image("r", readOnly: true))
   }
 
   @Test("the length of a file changes only while no image lies in it")
