@@ -21,11 +21,16 @@ import Testing
     return made
   }
 
-  @Test("a file node holds nobody off until a format uses it, and again when that is gone")
-  func locksFollowUse() async throws {
+  /// A graph with the file node `f`, in which an image lies.
+  private func opened() async throws -> (fixture: GraphFixture, file: BlockNode) {
     let fixture = try GraphFixture()
     try fixture.create("a")
-    _ = try await fixture.graph.add(file(fixture))
+    return (fixture, try await fixture.graph.add(file(fixture)))
+  }
+
+  @Test("a file node holds nobody off until a format uses it, and again when that is gone")
+  func locksFollowUse() async throws {
+    let fixture = try await opened().fixture
     #expect(try fixture.isFree("a"))
     let node = try await fixture.graph.add(image("q"))
     #expect(!node.isReadOnly)
@@ -39,9 +44,7 @@ import Testing
 
   @Test("a second format over a file gets on with a reader, never with a writer")
   func sharing() async throws {
-    let fixture = try GraphFixture()
-    try fixture.create("a")
-    _ = try await fixture.graph.add(file(fixture))
+    let fixture = try await opened().fixture
     _ = try await fixture.graph.add(image("q", readOnly: true))
     _ = try await fixture.graph.add(image("r", readOnly: true))
     #expect(
@@ -57,10 +60,8 @@ import Testing
 
   @Test("of two images in one file, which both only read, neither becomes writable")
   func readers() async throws {
-    let fixture = try GraphFixture()
-    try fixture.create("a")
+    let fixture = try await opened().fixture
     let graph = fixture.graph
-    _ = try await graph.add(file(fixture))
     let nodes = [
       try await graph.add(image("q", readOnly: true)),
       try await graph.add(image("r", readOnly: true)),
@@ -91,10 +92,8 @@ import Testing
 
   @Test("no image is opened in a file while another in it becomes writable")
   func readerMeanwhile() async throws {
-    let fixture = try GraphFixture()
-    try fixture.create("a")
+    let (fixture, file) = try await opened()
     let graph = fixture.graph
-    let file = try await graph.add(file(fixture))
     let node = try await graph.add(image("q", readOnly: true))
     // A request on its way keeps the change from ending.
     node.gate.enter()
@@ -109,10 +108,8 @@ import Testing
 
   @Test("no image is opened in a file while another in it is being repaired")
   func readerOfRepaired() async throws {
-    let fixture = try GraphFixture()
-    try fixture.create("a")
+    let fixture = try await opened().fixture
     let graph = fixture.graph
-    _ = try await graph.add(file(fixture))
     let node = try await graph.add(image("q", readOnly: true))
     try await graph.reopenFile(of: node, readOnly: false)
     #expect(node.isReadOnly)
@@ -188,9 +185,7 @@ import Testing
 
   @Test("a failed opening leaves the locks of the file's other users alone")
   func failureKeepsLocks() async throws {
-    let fixture = try GraphFixture()
-    try fixture.create("a")
-    _ = try await fixture.graph.add(file(fixture))
+    let fixture = try await opened().fixture
     _ = try await fixture.graph.add(image("q", readOnly: true))
     let missing = fixture.image("m", "missing")
     var bad = image("r", readOnly: true)

@@ -329,9 +329,14 @@ final class QMPSession {
       return refuseLength(id: response.id)
     }
     var answer = QMPResponse(.failure(error.fitted), id: response.id)
-    let hasGrown = (answer.id?.utf8.count ?? 0) > bytes - QMPSession.aroundID
-    if hasGrown, QMPSession.line(answer.message).count > 2 * bytes + 256 { answer.id = nil }
-    connection.send(answer: QMPSession.line(answer.message))
+    var line = QMPSession.line(answer.message)
+    if line.count > 2 * bytes + 256, let id = answer.id,
+      id.utf8.count > bytes - QMPSession.aroundID
+    {
+      answer.id = nil
+      line = QMPSession.line(answer.message)
+    }
+    connection.send(answer: line)
   }
 
   private func refuseLength(id: JSONValue?) {
