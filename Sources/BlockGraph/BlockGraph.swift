@@ -108,9 +108,9 @@ package final class BlockGraph {
 
   // MARK: Permissions
 
-  /// Permission to use `node` as `permissions` say, for as long as the token is held. Edges of the
-  /// parents named `besides` do not stand in the way: whoever works on a whole chain takes each of
-  /// its nodes, and answers for the edges between them.
+  /// Permission to use `node` as `permissions` say, for as long as the token is held. The parents
+  /// named `besides` do not stand in the way: whoever works on a whole chain takes each of its
+  /// nodes, and answers for the edges between them.
   ///
   /// Throws `busy` where a job, and `locked` where another node, stands in the way.
   package func acquire(
@@ -145,18 +145,19 @@ package final class BlockGraph {
     }
   }
 
-  /// Everybody who uses `node`: those who hold a token, and the nodes above it.
+  /// Everybody who uses `node`: those who hold a token, and the nodes above it. Of the parents
+  /// `exempt` neither the edges are meant nor what they hold while they become writable.
   func holders(of node: BlockNode, besides exempt: [BlockNode] = []) -> [NodeHolder] {
-    let edges = parents(of: node).filter { parent in !exempt.contains { $0 === parent.node } }
-    return (entries[node.name]?.holders ?? [])
-      + edges.map { parent in
-        let entry = entries[parent.node.name]
-        let isWriter =
-          parent.role == .file && (entry.map { !$0.isReadOnly || $0.writesFile } ?? false)
-        return NodeHolder(
-          user: .parent(node: parent.node.name, role: parent.role),
-          permissions: isWriter ? .writer : .edge)
-      }
+    let edges = parents(of: node).map { parent in
+      let entry = entries[parent.node.name]
+      let isWriter =
+        parent.role == .file && (entry.map { !$0.isReadOnly || $0.writesFile } ?? false)
+      return NodeHolder(
+        user: .parent(node: parent.node.name, role: parent.role),
+        permissions: isWriter ? .writer : .edge)
+    }
+    let all = (entries[node.name]?.holders ?? []) + edges
+    return all.filter { holder in !exempt.contains { holder.user.isParent($0.name) } }
   }
 
   // MARK: Entries

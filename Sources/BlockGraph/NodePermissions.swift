@@ -32,6 +32,11 @@ package enum NodeUser: Hashable, Sendable {
   /// A command while it is at work; QEMU has a block device of its own for it.
   case command
 
+  /// Whether it is the node `name` above.
+  func isParent(_ name: String) -> Bool {
+    if case .parent(name, _) = self { true } else { false }
+  }
+
   /// Why the node is busy, as QEMU says it.
   var reason: String {
     switch self {

@@ -100,6 +100,8 @@ import Testing
     async let change: Void = graph.reopen(node, readOnly: false)
     while graph.holders(of: file).count < 2 { await Task.yield() }
     #expect(await fixture.refusal(image("r", readOnly: true))?.code == .locked)
+    // What it will hold is not in its own way: a second job on it is told of the first.
+    try graph.checkMayWrite(node)
     node.gate.leave()
     try await change
     #expect(!node.isReadOnly)
