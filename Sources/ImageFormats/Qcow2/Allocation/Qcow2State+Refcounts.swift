@@ -58,8 +58,7 @@ extension Qcow2State {
     }
     let length = min(refcountsPerSlice - start, end - cluster.index)
     let words = self.words
-    let used = (start..<start + length).count { words.get(slice.words, $0) != 0 }
-    return (used, cluster + length)
+    return (words.countNonzero(slice.words, start..<start + length), cluster + length)
   }
 
   /// Changes the refcounts of a run by one, up or down. The blocks exist.
@@ -73,12 +72,8 @@ extension Qcow2State {
       }
       let count = min(refcountsPerSlice - start, run.end.index - cluster.index)
       try refblocks.markDirty(slice, io)
-      for index in start..<start + count {
-        let old = words.get(slice.words, index)
-        guard up ? old < geometry.maximumRefcount : old > 0 else {
-          throw refcountFault(cluster + (index - start), up: up)
-        }
-        words.set(&slice.words, index, to: up ? old + 1 : old - 1)
+      if let index = words.adjust(&slice.words, start..<start + count, up: up) {
+        throw refcountFault(cluster + (index - start), up: up)
       }
       cluster = cluster + count
     }
@@ -103,8 +98,8 @@ extension Qcow2State {
     guard let free = words.firstZero(slice.words, from: start, to: refcountsPerSlice) else {
       return .none(next: cluster + (refcountsPerSlice - start))
     }
-    var end = free + 1
-    while end < refcountsPerSlice, end - free < count, words.get(slice.words, end) == 0 { end += 1 }
+    let most = free + min(count, refcountsPerSlice - free)
+    let end = words.firstNonzero(slice.words, from: free, to: most) ?? most
     return .found(ClusterRun(first: cluster + (free - start), count: end - free))
   }
 
@@ -120,6 +115,22 @@ extension Qcow2State {
       cluster = cluster + (end - start)
     }
     return nil
+  }
+
+  /// Calls `body` with the clusters of `run` that count as free, in order, neighbours together as
+  /// far as a slice of refcounts goes.
+  mutating func forEachFreeRun(
+    in run: ClusterRun, _ body: (ClusterRun) -> Void
+  ) throws(BlockError) {
+    var rest = run
+    while let first = try firstFree(in: rest) {
+      rest = ClusterRun(first: first, count: run.end.index - first.index)
+      // Where there is no block yet nothing counts as used.
+      var free = rest
+      if case .found(let found) = try freeRun(from: first, upTo: rest.count) { free = found }
+      body(free)
+      rest = ClusterRun(first: free.end, count: run.end.index - free.end.index)
+    }
   }
 }
 

@@ -41,6 +41,59 @@ struct RefcountWords {
     words[word] = words[word] & ~(mask << UInt64(shift)) | value << UInt64(shift)
   }
 
+  /// Changes the refcounts of `range` by one, up or down. Returns the first that would leave its
+  /// range, those before which are changed; nil where all are.
+  func adjust(_ words: inout [UInt64], _ range: Range<Int>, up: Bool) -> Int? {
+    var index = range.lowerBound
+    while index < range.upperBound {
+      let word = index >> perWordBits
+      let isWhole = index & (perWord - 1) == 0 && index + perWord <= range.upperBound
+      if isWhole, !hasZero(up ? ~words[word] : words[word]) {
+        // None of them carries into its neighbour, or borrows from it.
+        words[word] = up ? words[word] &+ lowBits : words[word] &- lowBits
+        index += perWord
+        continue
+      }
+      let old = get(words, index)
+      guard up ? old < mask : old > 0 else { return index }
+      set(&words, index, to: up ? old + 1 : old - 1)
+      index += 1
+    }
+    return nil
+  }
+
+  /// How many refcounts of `range` are not zero.
+  func countNonzero(_ words: [UInt64], _ range: Range<Int>) -> Int {
+    var count = 0
+    var index = range.lowerBound
+    while index < range.upperBound {
+      let next = min((index | (perWord - 1)) + 1, range.upperBound)
+      let word = words[index >> perWordBits]
+      if !hasZero(word) {
+        count += next - index
+      } else if word != 0 {
+        for each in index..<next where get(words, each) != 0 { count += 1 }
+      }
+      index = next
+    }
+    return count
+  }
+
+  /// The first entry from `index` on, below `end`, whose refcount is not zero.
+  func firstNonzero(_ words: [UInt64], from index: Int, to end: Int) -> Int? {
+    var index = index
+    while index < end {
+      if words[index >> perWordBits] == 0 {
+        index = (index | (perWord - 1)) + 1
+      } else if get(words, index) != 0 {
+        return index
+      } else {
+        index += 1
+      }
+    }
+    return nil
+  }
+
   /// The first entry from `index` on, below `end`, whose refcount is zero.
   func firstZero(_ words: [UInt64], from index: Int, to end: Int) -> Int? {
     var index = index

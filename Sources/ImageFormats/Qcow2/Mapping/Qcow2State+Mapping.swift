@@ -165,10 +165,7 @@ extension Qcow2State {
     let last = min(count, geometry.clusters(for: range.upper - start))
     while index < last, !list.isFull {
       let entry = word(index)
-      var end = index + 1
-      if entry == 0 {
-        while end < last, word(end) == 0 { end += 1 }
-      }
+      let end = index + runLength(from: index, below: last, word)
       let guest = start + index << bits
       let part = ByteRange(at: guest, length: (end - index) << bits).intersection(range)
       let skipped = part.lower - guest

@@ -15,16 +15,21 @@ private enum VettedTable {
   }
 }
 
-/// What an entry of a table names.
+/// What entries of a table name that lie side by side, as their clusters do; or a single one.
 ///
 /// Isolation: value.
 private struct Name {
   var run: ClusterRun
-  /// Whether an entry of the disk calls it its own.
+  /// Whether entries of the disk call it their own.
   var isOwn: Bool
   var table: VettedTable
-  /// The entry's place in the table.
-  var index: Int
+  /// The entries' places in the table.
+  var entries: Range<Int>
+
+  /// The place of the entry that names `cluster`.
+  func index(of cluster: HostCluster) -> Int {
+    entries.count == 1 ? entries.lowerBound : entries.lowerBound + cluster.index - run.first.index
+  }
 }
 
 /// Which clusters of a window of the file are named, as far as tables have been looked through.
@@ -52,14 +57,16 @@ private struct NamedClusters {
       let behind = max(name.run.first, end)
       next = next.map { min($0, behind) } ?? behind
     }
-    for index in 0..<name.run.count {
-      let cluster = name.run.first + index
-      guard cluster >= first, cluster < end else { continue }
-      let place = cluster.index - first.index
-      let (word, bit) = (place / 64, UInt64(1) << (place % 64))
-      if (name.isOwn ? named[word] : owned[word]) & bit != 0 { return cluster }
-      named[word] |= bit
-      if name.isOwn { owned[word] |= bit }
+    var place = max(name.run.first.index - first.index, 0)
+    let end = min(name.run.end.index - first.index, NamedClusters.most)
+    while place < end {
+      let count = min(64 - place % 64, end - place)
+      let bits = UInt64.ones(count, from: place % 64)
+      let clash = (name.isOwn ? named[place / 64] : owned[place / 64]) & bits
+      if clash != 0 { return first + (place / 64 * 64 + clash.trailingZeroBitCount) }
+      named[place / 64] |= bits
+      if name.isOwn { owned[place / 64] |= bits }
+      place += count
     }
     return nil
   }
@@ -124,7 +131,7 @@ extension Qcow2State {
       if let (cluster, name) = contradiction {
         throw markCorrupt(
           "Cluster \(cluster.index) is called its own by one L2 entry and named by another: "
-            + entry(of: name), at: geometry.offset(of: cluster))
+            + entry(of: name, at: cluster), at: geometry.offset(of: cluster))
       }
       if let free = try firstFree(of: names, &refcountSlices) {
         throw try countsAsFree(free, tables)
@@ -219,12 +226,16 @@ extension Qcow2State {
     try io.read(.l2Table, at: offset, into: buffer, count: count)
     return buffer.withBytes(0..<count) { bytes in
       if bytes.isAllZero { return true }
-      for index in 0..<count / 8 {
+      var index = 0
+      while index < count / 8 {
         let entry = L2Entry(word: bytes.bigEndian(at: index * 8))
-        guard entry.word != 0, let run = namedRun(entry) else { continue }
+        let length = runLength(from: index, below: count / 8) { bytes.bigEndian(at: $0 * 8) }
+        let entries = first + index..<first + index + length
+        index += length
+        guard entry.word != 0, var run = namedRun(entry) else { continue }
+        run.count += length - 1
         let isOwn = entry.isCopied && table.isActive
-        let name = Name(run: run, isOwn: isOwn, table: table, index: first + index)
-        if !body(name) { return false }
+        if !body(Name(run: run, isOwn: isOwn, table: table, entries: entries)) { return false }
       }
       return true
     }
@@ -266,19 +277,21 @@ extension Qcow2State {
       if cluster >= name.run.first, cluster < name.run.end { namer = name }
       return namer == nil
     }
-    let named = namer.map { entry(of: $0) } ?? "an L2 entry"
+    let named = namer.map { entry(of: $0, at: cluster) } ?? "an L2 entry"
     return markCorrupt(
       "Cluster \(cluster.index) counts as free, but \(named) names it",
       at: geometry.offset(of: cluster))
   }
 
-  private func entry(of name: Name) -> String {
+  /// The entry of `name` that names `cluster`.
+  private func entry(of name: Name, at cluster: HostCluster) -> String {
+    let index = name.index(of: cluster)
     switch name.table {
     case .active(let l1Index):
-      let guest = geometry.guestOffset(l1Index: l1Index, l2Index: name.index)
+      let guest = geometry.guestOffset(l1Index: l1Index, l2Index: index)
       return "the L2 entry for guest offset \(guest)"
     case .inactive(let offset):
-      return "L2 entry \(name.index) of a snapshot's table at byte \(offset)"
+      return "L2 entry \(index) of a snapshot's table at byte \(offset)"
     }
   }
 }

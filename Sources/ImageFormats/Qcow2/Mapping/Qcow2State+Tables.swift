@@ -52,6 +52,24 @@ extension Qcow2State {
       file: name, guestOffset: guest)
   }
 
+  /// How many entries below `end` the one at `index` tells of: they have its flags, and each names
+  /// the cluster behind the one before it, or none as it does. What `meaning` says of the first
+  /// holds for all, as far as their clusters; a compressed entry speaks for itself alone.
+  func runLength(from index: Int, below end: Int, _ word: (Int) -> UInt64) -> Int {
+    var next = word(index)
+    let entry = L2Entry(word: next)
+    if entry.isCompressed { return 1 }
+    let step = entry.clusterOffset == 0 ? 0 : UInt64(geometry.clusterSize)
+    var most = end - index
+    if step > 0 { most = max(1, min(most, geometry.clusters(for: hostEnd - entry.clusterOffset))) }
+    var count = 0
+    repeat {
+      count += 1
+      next &+= step
+    } while count < most && word(index + count) == next
+    return count
+  }
+
   /// The slice and the place in it of the L2 entry for `guest`, in the table at `table`.
   mutating func l2Slice(
     table: Int, guest: Int

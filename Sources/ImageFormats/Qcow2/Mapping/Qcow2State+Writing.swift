@@ -77,7 +77,7 @@ extension Qcow2State {
     // with COPIED.
     guard L2Entry(word: word).isCopied else {
       // What the write will let go of must be there to be let go of: known before a byte is copied.
-      _ = try freed(by: L2Entry(word: word), unless: .empty, guest: guest)
+      _ = try freed(by: L2Entry(word: word), guest: guest)
       return .none
     }
     switch try meaning(of: word, guest: guest) {
@@ -154,18 +154,10 @@ extension Qcow2State {
       let count = min(clusters - index, l2.sliceWords - first)
       // A dirty slice stays in the cache until its words have changed.
       try l2.markDirty(slice, io)
-      var words: [UInt64] = []
-      words.reserveCapacity(count)
-      for step in 0..<count {
-        let old = L2Entry(word: slice.words[first + step])
-        let new = entry(index + step, old)
-        let guest = position + step << geometry.clusterBits
-        if let run = try self.freed(by: old, unless: new, guest: guest) {
-          ClusterRun.append(run, to: &freed)
-        }
-        words.append(new.word)
-      }
-      parts.append((slice, first, words))
+      let old = slice.words[first..<first + count]
+      let new = old.indices.map { entry(index + $0 - first, L2Entry(word: old[$0])).word }
+      try addFreed(by: old, unless: new, guest: position, to: &freed)
+      parts.append((slice, first, new))
       index += count
     }
     for part in parts {
@@ -174,33 +166,71 @@ extension Qcow2State {
     for run in freed { ClusterRun.append(run, to: &pendingFrees) }
   }
 
-  /// The clusters that lose a reference when `old` goes; none where `new` keeps its cluster.
+  /// Adds to `freed` the clusters that lose a reference when `old`, entries of one slice of which
+  /// the first maps `guest`, become `new`, or go where that is nil. An entry that keeps its cluster
+  /// lets none go. Throws what `freed(by:)` throws.
+  mutating func addFreed(
+    by old: ArraySlice<UInt64>, unless new: [UInt64]?, guest: Int, to freed: inout [ClusterRun]
+  ) throws(BlockError) {
+    func isKept(_ index: Int) -> Bool {
+      guard let new = new.map({ L2Entry(word: $0[index - old.startIndex]) }) else { return false }
+      let old = L2Entry(word: old[index])
+      return old.clusterOffset != 0 && !old.isCompressed && !new.isCompressed
+        && new.clusterOffset == old.clusterOffset
+    }
+    var index = old.startIndex
+    while index < old.endIndex {
+      let guest = guest + (index - old.startIndex) << geometry.clusterBits
+      if isKept(index) {
+        _ = try meaning(of: old[index], guest: guest)
+        index += 1
+        continue
+      }
+      var count = runLength(from: index, below: old.endIndex) { old[$0] }
+      if new != nil { count = (1..<count).first { isKept(index + $0) } ?? count }
+      if let run = try self.freed(by: L2Entry(word: old[index]), count: count, guest: guest) {
+        ClusterRun.append(run, to: &freed)
+      }
+      index += count
+    }
+  }
+
+  /// The clusters that lose a reference when `count` entries go of which `old`, the first, tells
+  /// (`runLength`), and which lie in the slice for `guest`.
   /// - Throws: `corrupt` for an entry that names metadata, a cluster that counts as free already,
   ///   or one that another entry calls its own: letting go of it would free what others hold.
-  mutating func freed(
-    by old: L2Entry, unless new: L2Entry, guest: Int
+  private mutating func freed(
+    by old: L2Entry, count: Int = 1, guest: Int
   ) throws(BlockError) -> ClusterRun? {
     if old.word == 0 { return nil }
     let run: ClusterRun
     switch try meaning(of: old.word, guest: guest) {
     case .unallocated, .zero(nil): return nil
     case .data(let offset), .zero(let offset?):
-      if !new.isCompressed, new.clusterOffset == offset { return nil }
-      run = ClusterRun(first: geometry.cluster(at: offset), count: 1)
+      run = ClusterRun(first: geometry.cluster(at: offset), count: count)
     case .compressed(let cluster):
       let (first, count) = cluster.clusters(geometry)
       run = ClusterRun(first: first, count: count)
     }
-    if let region = try overlapsMetadata(run) {
+    let region = try overlapsMetadata(run)
+    let free = try firstFree(in: run)
+    if count > 1, region != nil || free != nil {
+      // One of them is wrong: which, it says by itself.
+      for index in 0..<count {
+        let step = index << geometry.clusterBits
+        _ = try freed(by: L2Entry(word: old.word + UInt64(step)), guest: guest + step)
+      }
+    }
+    if let region {
       throw markCorrupt(
         "The L2 entry for guest offset \(guest) names the \(region.rawValue)",
         at: geometry.offset(of: run.first))
     }
     if old.isCopied { try requireOwn(geometry.offset(of: run.first), guest: guest) }
-    for index in 0..<run.count where try refcount(of: run.first + index) == 0 {
+    if let free {
       throw markCorrupt(
-        "Cluster \(run.first.index + index) counts as free, but the L2 entry for guest offset "
-          + "\(guest) names it", at: geometry.offset(of: run.first + index))
+        "Cluster \(free.index) counts as free, but the L2 entry for guest offset \(guest) names it",
+        at: geometry.offset(of: free))
     }
     try vetTables()
     return run

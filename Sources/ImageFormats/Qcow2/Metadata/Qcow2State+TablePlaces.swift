@@ -244,10 +244,7 @@ extension Qcow2State {
   /// found: places where guest data must never be written, whatever an entry or a refcount says.
   func overlapsMetadata(_ run: ClusterRun) throws(BlockError) -> MetadataRegion? {
     if let region = fixedMetadata(run) { return region }
-    for index in 0..<run.count where tablePlaces.mayContain(run.first + index) {
-      return try table(in: run)
-    }
-    return nil
+    return tablePlaces.mayContain(run) ? try table(in: run) : nil
   }
 
   /// The table or block that lies in `run`; nil where none does. Looks through all entries.

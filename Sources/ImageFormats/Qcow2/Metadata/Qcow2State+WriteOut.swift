@@ -108,9 +108,7 @@ extension Qcow2State {
     var freed: [ClusterRun] = []
     for run in frees {
       try adjustRefcounts(run, up: false)
-      for index in 0..<run.count where try refcount(of: run.first + index) == 0 {
-        ClusterRun.append(ClusterRun(first: run.first + index, count: 1), to: &freed)
-      }
+      try forEachFreeRun(in: run) { ClusterRun.append($0, to: &freed) }
     }
     for run in freed {
       try io.storage.discard(geometry.bytes(of: run.first, count: run.count))

@@ -52,6 +52,20 @@ struct TableFilter {
     return has(first) && has(second)
   }
 
+  /// Whether a table may lie in one of the clusters of `run`.
+  func mayContain(_ run: ClusterRun) -> Bool {
+    guard run.end.index <= ownBits else {
+      return (0..<run.count).contains { mayContain(run.first + $0) }
+    }
+    var index = run.first.index
+    while index < run.end.index {
+      let count = min(64 - index % 64, run.end.index - index)
+      if words[index / 64] & UInt64.ones(count, from: index % 64) != 0 { return true }
+      index += count
+    }
+    return false
+  }
+
   /// Notes a table. Returns whether one may lie there already.
   @discardableResult
   mutating func insert(_ cluster: HostCluster) -> Bool {

@@ -64,12 +64,7 @@ extension Qcow2State {
     for index in 0..<geometry.clusterSize / geometry.sliceBytes {
       let words = try l2.slice(at: table + index * geometry.sliceBytes, io).words
       let start = guest + index * words.count << geometry.clusterBits
-      for (position, word) in words.enumerated() where word != 0 {
-        let guest = start + position << geometry.clusterBits
-        if let run = try self.freed(by: L2Entry(word: word), unless: .empty, guest: guest) {
-          ClusterRun.append(run, to: &freed)
-        }
-      }
+      try addFreed(by: words[...], unless: nil, guest: start, to: &freed)
     }
     let run = ClusterRun(first: geometry.cluster(at: table), count: 1)
     guard try refcount(of: run.first) > 0 else {

@@ -1,0 +1,78 @@
+import BlockCore
+import BlockIO
+import ImageFormats
+import TestSupport
+import Testing
+
+/// Clusters that lie side by side are let go, and counted down, as one.
+@Suite("letting go of runs of clusters")
+struct LettingGoTests {
+  private func open(_ stage: CheckStage, _ body: (Qcow2Image) throws -> Void) throws {
+    let file = try HostFile.open(stage.path)
+    let image = try Qcow2Image.open(on: file, readOnly: false)
+    try body(image)
+    try image.close()
+    try file.close()
+  }
+
+  private func empty(_ image: Qcow2Image) throws {
+    let emptying = try image.makeEmpty(.discard)
+    while try !emptying.step() {}
+  }
+
+  @Test(
+    "counts of every width go up and down, wherever a run begins and ends",
+    arguments: [1, 2, 4, 8, 16, 32, 64])
+  func widths(bits: Int) throws {
+    let stage = try CheckStage()
+    try stage.create("cluster_size=512,refcount_bits=\(bits)", size: "2M")
+    // Runs of 300, 1 and 77 clusters, with gaps whose clusters are let go first.
+    try stage.io("write -P 1 0 200k", "discard 150k 3k", "discard 153k 512", "write -P 2 1M 39k")
+    if bits > 1 { try stage.img("snapshot", "-c", "kept", stage.path) }
+    try open(stage) { image in
+      try [UInt8](repeating: 9, count: 100_000).withBytes { (bytes) throws(BlockError) in
+        try image.write(bytes, at: 33 * 512, over: nil)
+      }
+    }
+    #expect(try stage.check().isSound)
+    #expect(try stage.oracle()["leaks"] == nil)
+    try open(stage, empty)
+    let result = try stage.check()
+    #expect(result.isSound)
+    #expect(result.allocatedClusters == 0)
+    try stage.expectSameNumbers()
+    if bits > 1 {
+      try stage.img("snapshot", "-a", "kept", stage.path)
+      try stage.io("read -P 1 0 150k", "read -P 1 154k 46k", "read -P 2 1M 39k")
+      try stage.expectSameNumbers()
+    }
+  }
+
+  /// What is wrong with one entry in the midst of a run.
+  enum Wrong: String, CaseIterable { case free, table }
+
+  @Test("what is wrong in the midst of a run is told by its own place", arguments: Wrong.allCases)
+  func oneOfMany(wrong: Wrong) throws {
+    let stage = try CheckStage()
+    // One table for each 512 MiB; there is none for the second yet.
+    try stage.create("cluster_size=65536", size: "1G")
+    try stage.io("write -P 1 0 16M")
+    try stage.poke { image in
+      let cluster = image.cluster(57)
+      switch wrong {
+      case .free: image.setRefcount(0, of: cluster)
+      case .table:
+        image.set(1 << 63 | UInt64(cluster << 16), at: image.l1 + 8)
+        let start = cluster << 16
+        image.bytes.replaceSubrange(
+          start..<start + 65_536, with: repeatElement(0, count: 65_536))
+      }
+    }
+    let before = try stage.bytes()
+    let error = #expect(throws: BlockError.self) { try open(stage, empty) }
+    #expect(error?.code == .corrupt)
+    #expect(error?.message.contains("guest offset \(57 << 16)") == true, "\(error?.message ?? "")")
+    let after = try stage.bytes()
+    #expect(after.isSame(as: before, in: ByteRange(from: 80, to: before.count)))
+  }
+}
