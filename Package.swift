@@ -96,7 +96,7 @@ let package = Package(
         logging,
       ]),
     program("qblockctl", ["QMPClient", "QMP", "JSONValue", "BlockCore", argumentParser]),
-    program("qblock-bench", ["QMPClient", "QMP", "JSONValue", argumentParser]),
+    program("qblock-bench", ["QMPClient", "QMP", "JSONValue", "CLinux", argumentParser]),
 
     // Tests.
     .target(name: "CSpawn", path: "Tests/CSpawn", cSettings: [.define("_GNU_SOURCE")]),

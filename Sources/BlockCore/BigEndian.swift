@@ -106,6 +106,10 @@ extension [UInt8] {
   package func withBytes<R, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R {
     try body(unsafe span.bytes)
   }
+}
+
+// Integers are whatever their bytes are.
+extension Array where Element: FixedWidthInteger & BitwiseCopyable {
   /// Calls `body` with the array's bytes, to be changed in place.
   @inlinable
   package mutating func withMutableBytes<R, E: Error>(

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/perf_event.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -129,6 +131,12 @@ int32_t cl_detach(int32_t waiting) {
     ssize_t count = write(waiting, "", 1);
     close(waiting);
     return count == 1 ? 0 : -1;
+}
+
+int32_t cl_count_tracepoint(uint64_t number) {
+    struct perf_event_attr what = {
+        .type = PERF_TYPE_TRACEPOINT, .size = sizeof what, .config = number, .inherit = 1};
+    return (int32_t)syscall(SYS_perf_event_open, &what, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
 void cl_use_one_arena(void) { mallopt(M_ARENA_MAX, 1); }

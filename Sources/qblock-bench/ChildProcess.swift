@@ -14,8 +14,7 @@ struct ChildProcess {
     let seconds: Double
     /// In user mode and in the kernel, all processes together.
     let cpuSeconds: Double
-    /// What the programs have read, written and called for that, by the kernel's count of
-    /// `/proc/self/io`: bytes, whether a disk or the page cache gave them, and calls.
+    /// What the programs have read and written, and how often they called the kernel.
     let io: TransferCount
     /// The largest resident set that one of the processes ever had. The kernel counts this
     /// program's own, some 15 MiB, as the first moment of a child.
@@ -28,15 +27,18 @@ struct ChildProcess {
   private let earlier: TransferCount
 
   /// Runs `arguments`, of which the first names the program, until it ends. It reads the file
-  /// `input`, where there is one; what it prints is thrown away, but not its errors.
+  /// `input`, where there is one; what it prints goes into the file `output`, or nowhere, but for
+  /// its errors.
   @discardableResult
-  static func run(_ arguments: [String], input: String = "/dev/null") throws(Failure) -> Usage {
-    try start(arguments, input: input).end()
+  static func run(
+    _ arguments: [String], input: String = "/dev/null", output: String = "/dev/null"
+  ) throws(Failure) -> Usage {
+    try start(arguments, input: input, output: output).end()
   }
 
   /// Starts it, and does not wait.
   static func start(
-    _ arguments: [String], input: String = "/dev/null"
+    _ arguments: [String], input: String = "/dev/null", output: String = "/dev/null"
   ) throws(Failure) -> ChildProcess {
     guard let name = arguments.first, let path = PrivateDaemon.find(name) else {
       throw .sentence("There is no program '\(arguments.first ?? "")' here nor in PATH")
@@ -44,7 +46,8 @@ struct ChildProcess {
     let earlier = TransferCount.ofThisProcess()
     let now = ContinuousClock().now
     return ChildProcess(
-      pid: try spawn(path, arguments, input), words: arguments, startTime: now, earlier: earlier)
+      pid: try spawn(path, arguments, input, output), words: arguments, startTime: now,
+      earlier: earlier)
   }
 
   /// Asks it to end.
@@ -65,13 +68,14 @@ struct ChildProcess {
   }
 
   private static func spawn(
-    _ path: String, _ arguments: [String], _ input: String
+    _ path: String, _ arguments: [String], _ input: String, _ output: String
   ) throws(Failure) -> pid_t {
     var files = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&files)
     defer { unsafe posix_spawn_file_actions_destroy(&files) }
     unsafe posix_spawn_file_actions_addopen(&files, STDIN_FILENO, input, O_RDONLY, 0)
-    unsafe posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+    unsafe posix_spawn_file_actions_addopen(
+      &files, STDOUT_FILENO, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }

@@ -11,7 +11,7 @@ enum Contender: String, CaseIterable {
   func name(in workload: Workload) -> String {
     switch (self, workload) {
     case (.qemu, .intermediate), (.qemu, .start), (.qemu, .questions): "qemu-storage-daemon"
-    case (.qemu, .empty), (.qemu, .emptyLarge): "qemu-io discard"
+    case (.qemu, .empty), (.qemu, .emptyLarge), (.qemu, .emptyDiscard): "qemu-io discard"
     case (.qemu, _): "qemu-img"
     case (.ours, .intermediate), (.ours, .questions): "qblockd"
     case (.ours, _): "qblockctl"
@@ -33,13 +33,13 @@ enum Contender: String, CaseIterable {
       return .monitor(MonitorErrand(of: plan, for: self, in: directory))
     case (.check, .qemu): return .program(["qemu-img", "check", "-q", "-f", "qcow2", base])
     case (.check, _): return .program(["qblockctl", "check", "--private", "-q", base])
-    case (.empty, .qemu), (.emptyLarge, .qemu):
+    case (.empty, .qemu), (.emptyLarge, .qemu), (.emptyDiscard, .qemu):
       // qemu-img empties at the end of a commit only; this is the same walk through the clusters.
       let discards = stride(from: 0, to: plan.virtualSize, by: Self.mostDiscarded).flatMap {
         ["-c", "discard -q \($0) \(min(Self.mostDiscarded, plan.virtualSize - $0))"]
       }
       return .program(["qemu-io", "-f", "qcow2", "-d", "unmap"] + discards + [overlay])
-    case (.empty, .ours), (.emptyLarge, .ours):
+    case (.empty, .ours), (.emptyLarge, .ours), (.emptyDiscard, .ours):
       // What it holds is in no base.
       return .program(["qblockctl", "make-empty", "--private", "--force", "-q", overlay])
     case (.empty, .copy), (.emptyLarge, .copy):

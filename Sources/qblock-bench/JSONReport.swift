@@ -6,7 +6,7 @@ import QMPClient
 /// Isolation: value.
 struct JSONReport: Report {
   func run(_ workload: Workload, pair: Int, _ contender: Contender, _ sample: Sample) {
-    line([
+    var figures: JSONObject = [
       "event": "run", "workload": .string(workload.rawValue), "pair": .integer(pair),
       "program": .string(contender.name(in: workload)), "seconds": .double(sample.usage.seconds),
       "cpu-seconds": .double(sample.usage.cpuSeconds),
@@ -14,8 +14,9 @@ struct JSONReport: Report {
       "base-bytes": .integer(sample.baseBytes),
       "read-bytes": .integer(sample.usage.io.bytesRead),
       "written-bytes": .integer(sample.usage.io.bytesWritten),
-      "calls": .integer(sample.usage.io.calls),
-    ])
+    ]
+    if let calls = sample.usage.io.calls { figures.append("calls", .integer(calls)) }
+    line(.object(figures))
   }
 
   func result(_ result: WorkloadResult) {

@@ -39,8 +39,9 @@ struct PairedRuns {
         if plan.changesImages || number == 1 { try copyImages() }
         let sample = try run(contender)
         report.run(plan.workload, pair: number, contender, sample)
-        if number == 1, plan.commits, contender != .copy {
-          try source.compare(with: directory, after: contender)
+        if number == 1, contender != .copy {
+          if plan.commits { try source.compare(with: directory, after: contender) }
+          if plan.empties { try requireEmpty(after: contender) }
         }
         pair[contender] = sample
       }
@@ -48,6 +49,20 @@ struct PairedRuns {
     }
     return WorkloadResult(
       plan, pairs, on: try directory.fileSystem(), switching: try traceSwitch())
+  }
+
+  /// Checks that the overlay has no cluster of its own.
+  private func requireEmpty(after contender: Contender) throws(Failure) {
+    let words = ["qemu-img", "check", "-f", "qcow2", "--output=json", directory.path(of: .overlay)]
+    let found = directory.path(of: .trace)
+    defer { directory.remove([.trace]) }
+    try ChildProcess.run(words, output: found)
+    let text = ProcessFile.text(found)
+    // A count of 0 is left out.
+    guard text.contains("\"check-errors\": 0"), !text.contains("\"allocated-clusters\"") else {
+      throw .sentence(
+        "After \(contender.name(in: plan.workload)) the overlay is not empty: \(text)")
+    }
   }
 
   private func copyImages() throws(Failure) {

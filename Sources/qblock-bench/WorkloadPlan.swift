@@ -27,7 +27,9 @@ struct WorkloadPlan {
   /// Whether the images are changed by a run.
   var changesImages: Bool { files.count > 1 && questions == 0 }
   /// Whether the base shows after a run what the overlay showed.
-  var commits: Bool { changesImages && ![.empty, .emptyLarge].contains(workload) }
+  var commits: Bool { changesImages && !empties }
+  /// Whether the overlay shows nothing of its own after a run.
+  var empties: Bool { [.empty, .emptyLarge, .emptyDiscard].contains(workload) }
   /// The image whose tables describe all of the disk from the beginning, though it holds no bytes.
   var preallocated: WorkDirectory.File? {
     switch workload {
@@ -84,7 +86,7 @@ struct WorkloadPlan {
     case .emptyLarge, .emptyDiscard:
       writeLength = Self.clusterSize
       offsets = []
-      virtualSize = (workload == .emptyLarge ? 16 << 30 : 1 << 30) / scale
+      virtualSize = (workload == .emptyLarge ? 16 << 30 : 256 << 30) / scale
     case .start:
       (writeLength, offsets, virtualSize) = (0, [], 0)
     case .questions:

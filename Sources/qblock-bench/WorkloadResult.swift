@@ -38,11 +38,13 @@ struct WorkloadResult {
     samples(contender).map(\.usage.peakBytes).max() ?? 0
   }
 
-  /// Calls that read or write, for each MiB of the workload's data; nil where none is committed.
+  /// System calls for each MiB of the workload's data; nil where none is committed, or calls may
+  /// not be counted.
   func callsPerMebibyte(_ contender: Contender) -> Double? {
     guard plan.commits, plan.dataBytes > 0 else { return nil }
-    let calls = Spread(samples(contender).map { Double($0.usage.io.calls) }).median
-    return calls / (Double(plan.dataBytes) / 1_048_576)
+    let calls = samples(contender).compactMap(\.usage.io.calls)
+    if calls.isEmpty { return nil }
+    return Spread(calls.map(Double.init)).median / (Double(plan.dataBytes) / 1_048_576)
   }
 
   /// The median of the bytes that it read, and of those that it wrote.

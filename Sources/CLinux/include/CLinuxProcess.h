@@ -1,8 +1,9 @@
 #ifndef CLINUX_PROCESS_H
 #define CLINUX_PROCESS_H
 
-// Starting a program in ways that posix_spawn does not know. Functions return what the system call
-// returns: -1 and errno on failure, unless told otherwise.
+// Starting a program in ways that posix_spawn does not know, and what the C library has no function
+// for. Functions return what the system call returns: -1 and errno on failure, unless told
+// otherwise.
 
 #include <stdint.h>
 
@@ -26,6 +27,10 @@ int32_t cl_daemonize(void);
 /// Lets go of the standard streams and of the working directory, and of the process that waits
 /// behind `waiting`. What fails is left as it was.
 int32_t cl_detach(int32_t waiting);
+
+/// Counts how often this process, and those that it starts from now on, pass the kernel's tracepoint
+/// `number` (perf_event_open(2)). Returns a descriptor from which the count is read, 8 bytes.
+int32_t cl_count_tracepoint(uint64_t number);
 
 /// Lets all threads of this process allocate from one arena (mallopt(3), M_ARENA_MAX).
 void cl_use_one_arena(void);

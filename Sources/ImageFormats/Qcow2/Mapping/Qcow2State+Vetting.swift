@@ -9,29 +9,50 @@ extension Qcow2State {
   /// too high harms nobody.
   mutating func requireOwn(_ host: Int, guest: Int) throws(BlockError) {
     let cluster = geometry.cluster(at: host)
-    guard try refcount(of: cluster) > 0 else {
-      throw markCorrupt(
-        "The L2 entry for guest offset \(guest) calls cluster \(cluster.index) its own, but its "
-          + "refcount is 0", at: host)
-    }
+    guard try refcount(of: cluster) > 0 else { throw ownCountsAsFree(cluster, guest: guest) }
     try requireSoleNames(inSliceFor: guest)
     try vetTables()
+  }
+
+  /// The error where `cluster` counts as free, which the entry for `guest` calls its own.
+  mutating func ownCountsAsFree(_ cluster: HostCluster, guest: Int) -> BlockError {
+    markCorrupt(
+      "The L2 entry for guest offset \(guest) calls cluster \(cluster.index) its own, but its "
+        + "refcount is 0", at: geometry.offset(of: cluster))
   }
 
   private mutating func requireSoleNames(inSliceFor guest: Int) throws(BlockError) {
     guard let table = try tableOffset(l1Index: geometry.l1Index(guest)) else { return }
     let slice = try l2Slice(table: table, guest: guest).slice
     if slice.isVetted { return }
-    let own = slice.words.lazy.map(L2Entry.init).filter { $0.isCopied && !$0.isCompressed }
-    var named = Array(own.map(\.clusterOffset).filter { $0 != 0 })
+    try requireSoleNames(near: guest) { slice.words[$0] }
+    slice.isVetted = true
+  }
+
+  /// Throws, and marks the image corrupt, where two entries of a slice, whose words are `word`,
+  /// call one cluster their own.
+  mutating func requireSoleNames(
+    near guest: Int, _ word: (Int) -> UInt64
+  ) throws(BlockError) {
+    func ownCluster(_ index: Int) -> Int? {
+      let entry = L2Entry(word: word(index))
+      let isOwn = entry.isCopied && !entry.isCompressed && entry.clusterOffset != 0
+      return isOwn ? entry.clusterOffset : nil
+    }
     // Mostly they are in order.
-    if zip(named, named.dropFirst()).contains(where: >) { named.sort() }
+    var last = 0
+    let isInOrder = (0..<l2.sliceWords).allSatisfy { index in
+      guard let offset = ownCluster(index) else { return true }
+      defer { last = offset }
+      return offset > last
+    }
+    if isInOrder { return }
+    let named = (0..<l2.sliceWords).compactMap(ownCluster).sorted()
     for (offset, next) in zip(named, named.dropFirst()) where offset == next {
       throw markCorrupt(
         "Two L2 entries near guest offset \(guest) call cluster "
           + "\(geometry.cluster(at: offset).index) their own", at: offset)
     }
-    slice.isVetted = true
   }
 
   /// Throws, and marks the image corrupt, where an entry of the slices for `guest` and the clusters

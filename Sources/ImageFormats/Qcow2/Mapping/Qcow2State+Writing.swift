@@ -78,6 +78,7 @@ extension Qcow2State {
     guard L2Entry(word: word).isCopied else {
       // What the write will let go of must be there to be let go of: known before a byte is copied.
       _ = try freed(by: L2Entry(word: word), guest: guest)
+      try vetTables()
       return .none
     }
     switch try meaning(of: word, guest: guest) {
@@ -154,9 +155,12 @@ extension Qcow2State {
       let count = min(clusters - index, l2.sliceWords - first)
       // A dirty slice stays in the cache until its words have changed.
       try l2.markDirty(slice, io)
-      let old = slice.words[first..<first + count]
-      let new = old.indices.map { entry(index + $0 - first, L2Entry(word: old[$0])).word }
-      try addFreed(by: old, unless: new, guest: position, to: &freed)
+      let old = slice.words
+      let new = (0..<count).map { entry(index + $0, L2Entry(word: old[first + $0])).word }
+      try addFreed(
+        by: first..<first + count, isVetted: &slice.isVetted, unless: new, guest: position,
+        to: &freed
+      ) { old[$0] }
       parts.append((slice, first, new))
       index += count
     }
@@ -166,29 +170,39 @@ extension Qcow2State {
     for run in freed { ClusterRun.append(run, to: &pendingFrees) }
   }
 
-  /// Adds to `freed` the clusters that lose a reference when `old`, entries of one slice of which
-  /// the first maps `guest`, become `new`, or go where that is nil. An entry that keeps its cluster
-  /// lets none go. Throws what `freed(by:)` throws.
+  /// Adds to `freed` the clusters that lose a reference when the entries `range` of a slice, the
+  /// first of which maps `guest`, become `new`, or go where that is nil; `word` are the slice's
+  /// words. An entry that keeps its cluster lets none go. `isVetted` says whether no two entries of
+  /// the slice are known to call one cluster their own.
+  /// - Throws: `corrupt` for an entry that names metadata, a cluster that counts as free already,
+  ///   or one that another entry calls its own: letting go of it would free what others hold.
   mutating func addFreed(
-    by old: ArraySlice<UInt64>, unless new: [UInt64]?, guest: Int, to freed: inout [ClusterRun]
+    by range: Range<Int>, isVetted: inout Bool, unless new: [UInt64]?, guest: Int,
+    to freed: inout [ClusterRun], _ word: (Int) -> UInt64
   ) throws(BlockError) {
     func isKept(_ index: Int) -> Bool {
-      guard let new = new.map({ L2Entry(word: $0[index - old.startIndex]) }) else { return false }
-      let old = L2Entry(word: old[index])
+      guard let new = new.map({ L2Entry(word: $0[index - range.lowerBound]) }) else { return false }
+      let old = L2Entry(word: word(index))
       return old.clusterOffset != 0 && !old.isCompressed && !new.isCompressed
         && new.clusterOffset == old.clusterOffset
     }
-    var index = old.startIndex
-    while index < old.endIndex {
-      let guest = guest + (index - old.startIndex) << geometry.clusterBits
+    var index = range.lowerBound
+    while index < range.upperBound {
+      let guest = guest + (index - range.lowerBound) << geometry.clusterBits
+      let old = L2Entry(word: word(index))
       if isKept(index) {
-        _ = try meaning(of: old[index], guest: guest)
+        _ = try meaning(of: old.word, guest: guest)
         index += 1
         continue
       }
-      var count = runLength(from: index, below: old.endIndex) { old[$0] }
+      var count = runLength(from: index, below: range.upperBound, word)
       if new != nil { count = (1..<count).first { isKept(index + $0) } ?? count }
-      if let run = try self.freed(by: L2Entry(word: old[index]), count: count, guest: guest) {
+      if let run = try self.freed(by: old, count: count, guest: guest) {
+        if old.isCopied, !isVetted {
+          try requireSoleNames(near: guest, word)
+          isVetted = true
+        }
+        try vetTables()
         ClusterRun.append(run, to: &freed)
       }
       index += count
@@ -196,9 +210,8 @@ extension Qcow2State {
   }
 
   /// The clusters that lose a reference when `count` entries go of which `old`, the first, tells
-  /// (`runLength`), and which lie in the slice for `guest`.
-  /// - Throws: `corrupt` for an entry that names metadata, a cluster that counts as free already,
-  ///   or one that another entry calls its own: letting go of it would free what others hold.
+  /// (`runLength`); it maps `guest`.
+  /// - Throws: `corrupt` for an entry that names metadata, or a cluster that counts as free.
   private mutating func freed(
     by old: L2Entry, count: Int = 1, guest: Int
   ) throws(BlockError) -> ClusterRun? {
@@ -226,13 +239,12 @@ extension Qcow2State {
         "The L2 entry for guest offset \(guest) names the \(region.rawValue)",
         at: geometry.offset(of: run.first))
     }
-    if old.isCopied { try requireOwn(geometry.offset(of: run.first), guest: guest) }
     if let free {
+      if old.isCopied { throw ownCountsAsFree(free, guest: guest) }
       throw markCorrupt(
         "Cluster \(free.index) counts as free, but the L2 entry for guest offset \(guest) names it",
         at: geometry.offset(of: free))
     }
-    try vetTables()
     return run
   }
 }

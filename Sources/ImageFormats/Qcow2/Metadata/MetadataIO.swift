@@ -47,14 +47,13 @@ package struct MetadataIO: Sendable {
   package func readWords(
     _ what: MetadataRegion, at offset: Int, count: Int, zeroPastEnd: Bool = false
   ) throws(BlockError) -> [UInt64] {
-    var bytes = [UInt8](repeating: 0, count: count * 8)
-    let got = try bytes.withMutableBytes { (target) throws(BlockError) in
+    var words = [UInt64](repeating: 0, count: count)
+    let got = try words.withMutableBytes { (target) throws(BlockError) in
       try storage.read(into: &target, at: offset)
     }
-    if !zeroPastEnd { try requireWhole(what, at: offset, got, of: bytes.count) }
-    return bytes.withBytes { source in
-      (0..<count).map { source.bigEndian(at: $0 * 8) }
-    }
+    if !zeroPastEnd { try requireWhole(what, at: offset, got, of: count * 8) }
+    for index in words.indices { words[index] = UInt64(bigEndian: words[index]) }
+    return words
   }
 
   /// Writes words big-endian.

@@ -1,4 +1,5 @@
 import BlockCore
+import BlockIO
 import Synchronization
 
 /// Empties an image table by table, and so keeps what else lies in the file: internal snapshots,
@@ -16,6 +17,7 @@ import Synchronization
 final class Qcow2DiscardOperation: ImageOperation {
   private let image: Qcow2Image
   private let entries: Int
+  private let buffer = IOBuffer(count: Qcow2State.scanBytes)
   private let next = Atomic<Int>(0)
 
   /// L2 tables per step: at 64 KiB clusters each is 64 KiB to read.
@@ -38,7 +40,7 @@ final class Qcow2DiscardOperation: ImageOperation {
       var tables = 0
       let end = min(state.l1.count, index + Qcow2DiscardOperation.entriesPerStep)
       while index < end, tables < Qcow2DiscardOperation.tablesPerStep {
-        if try state.dropTable(l1Index: index) {
+        if try state.dropTable(l1Index: index, through: buffer) {
           tables += 1
           // Writing out counts the references down, and gives the space back.
           try state.makeRoom()
@@ -54,17 +56,28 @@ final class Qcow2DiscardOperation: ImageOperation {
 }
 
 extension Qcow2State {
-  /// Takes an L2 table out of the active L1 table, with all that it maps.
+  /// Takes an L2 table out of the active L1 table, with all that it maps. It is read through
+  /// `buffer`, past the cache: nobody will ask for it again.
   /// - Returns: whether there was one.
-  mutating func dropTable(l1Index index: Int) throws(BlockError) -> Bool {
+  mutating func dropTable(l1Index index: Int, through buffer: IOBuffer) throws(BlockError) -> Bool {
     guard let table = try tableOffset(l1Index: index) else { return false }
     let guest = geometry.guestOffset(l1Index: index, l2Index: 0)
     // Nothing goes before all of the table could be read.
     var freed: [ClusterRun] = []
-    for index in 0..<geometry.clusterSize / geometry.sliceBytes {
-      let words = try l2.slice(at: table + index * geometry.sliceBytes, io).words
-      let start = guest + index * words.count << geometry.clusterBits
-      try addFreed(by: words[...], unless: nil, guest: start, to: &freed)
+    let pieceBytes = min(geometry.clusterSize, buffer.count)
+    for part in stride(from: 0, to: geometry.clusterSize, by: pieceBytes) {
+      try io.read(.l2Table, at: table + part, into: buffer, count: pieceBytes)
+      try buffer.withBytes(0..<pieceBytes) { (bytes) throws(BlockError) in
+        for place in stride(from: 0, to: pieceBytes, by: geometry.sliceBytes) {
+          let start = guest + (part + place) / 8 << geometry.clusterBits
+          // What is dirty is not what the file holds.
+          let cached = l2.cached(at: table + part + place)?.words
+          var isVetted = false
+          try addFreed(
+            by: 0..<l2.sliceWords, isVetted: &isVetted, unless: nil, guest: start, to: &freed
+          ) { cached?[$0] ?? bytes.bigEndian(at: place + $0 * 8) }
+        }
+      }
     }
     let run = ClusterRun(first: geometry.cluster(at: table), count: 1)
     guard try refcount(of: run.first) > 0 else {
