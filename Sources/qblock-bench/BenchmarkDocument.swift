@@ -67,9 +67,9 @@ struct BenchmarkDocument {
     }
     text += """
 
-      Read and written are what the kernel counts for a process; what goes through io_uring (direct \
-      I/O, and bytes that are not in the page cache) it does not count. Calls are all system calls, \
-      those of starting and ending included; root alone may count them.
+      Read and written are what the kernel counts for a process; what goes through io_uring \
+      (direct I/O, and bytes that are not in the page cache) it does not count. Calls are all \
+      system calls, those of starting and ending included; root alone may count them.
 
       """
     if scale > 1 { text += "\nA quick look: the data were divided by \(scale).\n" }

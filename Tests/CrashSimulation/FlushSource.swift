@@ -29,7 +29,7 @@ package enum FlushSource {
       if let name = line.firstRange(of: "func ") {
         function = String(line[name.upperBound...].prefix { $0 != "(" && $0 != "<" })
       }
-      guard let call = line.firstRange(of: ".flush("),
+      guard let call = line.firstRange(of: /\.flush(Written)?\(/),
         !passedOn.contains(where: { line.contains($0) })
       else { continue }
       let point = line[call.upperBound...].prefix { $0 != ")" && $0 != "," }

@@ -12,10 +12,10 @@ extension FlushWitness {
   }
 
   private static let writing: [FlushWitness] = [
-    at("writeOut()", .dataAndRefcountsBeforeL2, .write, CrashLayout(512)),
-    at("writeOut()", .refcountTableBeforeL2, .fill, CrashLayout(512, refcountBits: 64)),
-    at("writeOut()", .l2TablesBeforeL1, .write, CrashLayout(512, .snapshot)),
-    at("writeOut()", .entriesBeforeFree, .discard, CrashLayout(512)),
+    at("writeOutTables()", .dataAndRefcountsBeforeL2, .write, CrashLayout(512)),
+    at("writeOutTables()", .refcountTableBeforeL2, .fill, CrashLayout(512, refcountBits: 64)),
+    at("writeOutTables()", .l2TablesBeforeL1, .write, CrashLayout(512, .snapshot)),
+    at("writeOutTables()", .entriesBeforeFree, .discard, CrashLayout(512)),
     at("flush()", .final, .write, CrashLayout(512)),
     at("reopen(readOnly:)", .final, .reopen, CrashLayout(512)),
     at("create(_:on:eliding:)", .creation, .create, CrashLayout(512)),
@@ -36,7 +36,7 @@ extension FlushWitness {
     at("switchToEmpty(_:)", .emptyTablesBeforeSwitch, .reset, CrashLayout(512)),
     at("switchToEmpty(_:)", .switchBeforeReuse, .reset, CrashLayout(512)),
     at("advance(_:)", .truncation, .reset, CrashLayout(512)),
-    at("step()", .final, .discard, CrashLayout(512)),
+    at("dropTables()", .final, .discard, CrashLayout(512)),
   ]
 
   private static let headers: [FlushWitness] = [
@@ -65,12 +65,12 @@ extension FlushWitness {
     // From file to file.
     at("flush()", .final, .commitActive, CrashLayout(512, .fileCopy)),
     at("flush()", .final, .commitIntermediate, CrashLayout(512, depth: 3, .fileCopy, .rawBase)),
-    at("writeOut()", .dataAndRefcountsBeforeL2, .commitActive, CrashLayout(512, .fileCopy)),
+    at("writeOutTables()", .dataAndRefcountsBeforeL2, .commitActive, CrashLayout(512, .fileCopy)),
     at(
-      "writeOut()", .refcountTableBeforeL2, .commitActive,
+      "writeOutTables()", .refcountTableBeforeL2, .commitActive,
       CrashLayout(512, refcountBits: 64, .longRuns)),
     at(
-      "writeOut()", .l2TablesBeforeL1, .commitActive,
+      "writeOutTables()", .l2TablesBeforeL1, .commitActive,
       CrashLayout(512, .fileCopy, .baseSnapshot)),
     // Upwards.
     at("flush()", .final, .streamAll, CrashLayout(512)),
@@ -80,12 +80,12 @@ extension FlushWitness {
     at("setBackingLink(_:)", .backingLink, .stream, CrashLayout(512, depth: 3)),
     at("setBackingLink(_:)", .backingLink, .streamNamed, CrashLayout(512, depth: 3)),
     at("setBackingLink(_:)", .backingNameBeforeHeader, .streamNamed, CrashLayout(4096, depth: 3)),
-    at("writeOut()", .dataAndRefcountsBeforeL2, .streamAll, CrashLayout(512)),
+    at("writeOutTables()", .dataAndRefcountsBeforeL2, .streamAll, CrashLayout(512)),
     at(
-      "writeOut()", .refcountTableBeforeL2, .stream,
+      "writeOutTables()", .refcountTableBeforeL2, .stream,
       CrashLayout(512, refcountBits: 64, depth: 3, .longRuns)
     ),
-    at("writeOut()", .l2TablesBeforeL1, .streamAll, CrashLayout(512, .snapshot)),
+    at("writeOutTables()", .l2TablesBeforeL1, .streamAll, CrashLayout(512, .snapshot)),
     at("prepareToWrite()", .autoclearBeforeWrite, .streamAll, CrashLayout(512, .autoclear)),
   ]
 }

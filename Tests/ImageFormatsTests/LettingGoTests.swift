@@ -48,6 +48,25 @@ struct LettingGoTests {
     }
   }
 
+  @Test("what is freed goes back to the disk in slices, so that a job that is to stop does so soon")
+  func slices() throws {
+    let stage = try CheckStage()
+    try stage.create("preallocation=metadata", size: "2G")
+    let log = StorageLog()
+    let storage = RecordingStorage(try HostFile.open(stage.path), log: log)
+    let image = try Qcow2Image.open(on: storage, readOnly: false)
+    let start = log.entries.count
+    try empty(image)
+    let lengths = log.entries[start...].compactMap { entry in
+      if case .discard(let range) = entry.event { range.length } else { nil }
+    }
+    #expect(lengths.reduce(0, +) >= 2 << 30)
+    #expect(lengths.allSatisfy { $0 <= 512 << 20 })
+    try image.close()
+    try storage.close()
+    try stage.expectSameNumbers()
+  }
+
   /// What is wrong with one entry in the midst of a run.
   enum Wrong: String, CaseIterable { case free, table }
 

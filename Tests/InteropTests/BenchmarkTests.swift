@@ -26,7 +26,7 @@ struct BenchmarkTests {
       #expect(figures["ratios"]?.objectValue?["ratio"]?.objectValue?["median"] != nil, "\(line)")
       guard let switching = figures["second-switch"]?.objectValue else {
         // Only where nobody may look into other processes.
-        #expect(!name.hasPrefix("empty") || name == "empty-discard" || !SwitchLook.isPossible)
+        #expect(try !name.hasPrefix("empty") || name == "empty-discard" || !CallTrace.isPermitted())
         continue
       }
       #expect((switching["flushes"]?.integerValue ?? 9) <= 8, "\(line)")
@@ -45,9 +45,4 @@ struct BenchmarkTests {
     #expect(text.contains("\n| raw | ") && text.contains("\n| empty | "))
     #expect(String(decoding: try directory.read("BENCHMARKS.svg"), as: UTF8.self).contains("<svg"))
   }
-}
-
-/// Whether strace may look at a program here.
-private enum SwitchLook {
-  static let isPossible = (try? QemuTools.run("strace", ["-o", "/dev/null", "true"]))?.status == 0
 }

@@ -15,8 +15,11 @@ extension Qcow2State {
   /// for tables (`small-cache`, `no-cache`), so that it runs in the midst of every operation.
   ///
   /// After a failure what was not written is still pending, and a repeated call goes on.
-  mutating func writeOut() throws(BlockError) {
-    guard hasPendingChanges else { return }
+  ///
+  /// Returns the clusters that are free now, whose space the file still has: who takes one takes it
+  /// with that.
+  mutating func writeOutTables() throws(BlockError) -> [ClusterRun] {
+    guard hasPendingChanges else { return [] }
     defer { noteWaiting() }
     try growFile(to: try usedEnd())
     try refblocks.writeDirty(io)
@@ -30,9 +33,18 @@ extension Qcow2State {
       try io.flush(.l2TablesBeforeL1)
       try l1.writePending(io)
     }
-    if !pendingFrees.isEmpty {
-      try io.flush(.entriesBeforeFree)
-      try applyFrees()
+    if pendingFrees.isEmpty { return [] }
+    try io.flush(.entriesBeforeFree)
+    return try applyFrees()
+  }
+
+  /// The same, and gives the space of what is free now back.
+  mutating func writeOut() throws(BlockError) { try returnSpace(of: try writeOutTables()) }
+
+  /// Gives the space of free clusters back to the file system.
+  func returnSpace(of runs: [ClusterRun]) throws(BlockError) {
+    for run in runs {
+      try io.storage.discard(geometry.bytes(of: run.first, count: run.count))
     }
   }
 
@@ -40,6 +52,12 @@ extension Qcow2State {
   /// Crash: before `final` as in `writeOut`; after it nothing is lost. Tests: `CrashSmokeTests`.
   mutating func flush(in function: String = #function) throws(BlockError) {
     try writeOut()
+    try flushWritten(in: function)
+  }
+
+  /// The end of `flush`: what `writeOutTables` has written is durable afterwards, and the counts
+  /// that went down. Crash: as there. Tests: `CrashSmokeTests`.
+  mutating func flushWritten(in function: String = #function) throws(BlockError) {
     try refblocks.writeDirty(io)
     try cutAhead()
     try io.flush(.final, in: function)
@@ -70,11 +88,16 @@ extension Qcow2State {
   /// larger where there are many more than it was made for. Before each change, so that what waits
   /// is more than it may be by what one change brings, at most: a table's references.
   mutating func makeRoom() throws(BlockError) {
-    noteWaiting()
-    if pages.needsWriteOut || waitingChanges > Limits.waitingChanges { try writeOut() }
+    if isRoomShort { try writeOut() }
     guard tablePlaces.isCrowded else { return }
     try noteTables()
     if let readOnlyReason { throw readOnlyReason }
+  }
+
+  /// Whether so much has collected that more would not fit.
+  var isRoomShort: Bool {
+    noteWaiting()
+    return pages.needsWriteOut || waitingChanges > Limits.waitingChanges
   }
 
   /// Changes that wait beside the pages.
@@ -94,15 +117,14 @@ extension Qcow2State {
       || refcountTable.pendingCount > 0 || !pendingFrees.isEmpty
   }
 
-  /// Counts down the references that are durably gone, and gives clusters without any back to the
-  /// file system.
+  /// Counts down the references that are durably gone. Returns the clusters without any.
   ///
   /// No flush has to come between the lower count and the next use of a cluster. Nothing durable
   /// names it any more, and who takes it next counts it up again and has that flushed before an
   /// entry or the header names it (`dataAndRefcountsBeforeL2`): whichever counts a crash leaves
   /// until then, too high a one is a leak, and 0 is true. Tests: `CrashSmokeTests`, whose writes go
   /// on in freed clusters.
-  private mutating func applyFrees() throws(BlockError) {
+  private mutating func applyFrees() throws(BlockError) -> [ClusterRun] {
     let frees = pendingFrees.sorted { $0.first < $1.first }
     pendingFrees.removeAll()
     var freed: [ClusterRun] = []
@@ -110,8 +132,6 @@ extension Qcow2State {
       try adjustRefcounts(run, up: false)
       try forEachFreeRun(in: run) { ClusterRun.append($0, to: &freed) }
     }
-    for run in freed {
-      try io.storage.discard(geometry.bytes(of: run.first, count: run.count))
-    }
+    return freed
   }
 }

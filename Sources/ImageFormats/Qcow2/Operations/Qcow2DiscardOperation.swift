@@ -9,7 +9,8 @@ import Synchronization
 ///
 /// Crash: up to `entriesBeforeFree` each L2 table of this round is there as a whole or not at all;
 /// after it the tables are gone, and what they named leaks until the refcounts are written. Nobody
-/// sees a part of a table go, and nothing that stays is touched.
+/// sees a part of a table go, and nothing that stays is touched. Space that was not given back yet
+/// stays with the file, in clusters that are free.
 ///
 /// Tests: `CrashSmokeTests` (discard; beside a snapshot too), `EveryFaultTests`.
 ///
@@ -19,11 +20,16 @@ final class Qcow2DiscardOperation: ImageOperation {
   private let entries: Int
   private let buffer = IOBuffer(count: Qcow2State.scanBytes)
   private let next = Atomic<Int>(0)
+  /// Free clusters whose space the file still has. Nobody takes them meanwhile.
+  private let freed = Mutex<[ClusterRun]>([])
 
   /// L2 tables per step: at 64 KiB clusters each is 64 KiB to read.
   private static let tablesPerStep = 32
   /// L1 entries per step, most of which name no table.
   private static let entriesPerStep = 1 << 16
+  /// What one step gives back: where it is data, that takes a tenth of a second.
+  private static let returnedBytes = 512 << 20
+  private static let returnedRuns = 1024
 
   init(_ image: Qcow2Image) {
     self.image = image
@@ -34,24 +40,48 @@ final class Qcow2DiscardOperation: ImageOperation {
   var progress: (done: Int, total: Int) { (next.load(ordering: .relaxed), entries) }
 
   func step() throws(BlockError) -> Bool {
-    var index = next.load(ordering: .relaxed)
-    index = try image.change { (state) throws(BlockError) in
-      var index = index
+    if let runs = takeFreed() {
+      try image.change { (state) throws(BlockError) in try state.returnSpace(of: runs) }
+    } else {
+      try dropTables()
+    }
+    return next.load(ordering: .relaxed) == entries && freed.withLock(\.isEmpty)
+  }
+
+  private func dropTables() throws(BlockError) {
+    try image.change { (state) throws(BlockError) in
+      var index = next.load(ordering: .relaxed)
       var tables = 0
       let end = min(state.l1.count, index + Qcow2DiscardOperation.entriesPerStep)
-      while index < end, tables < Qcow2DiscardOperation.tablesPerStep {
-        if try state.dropTable(l1Index: index, through: buffer) {
-          tables += 1
-          // Writing out counts the references down, and gives the space back.
-          try state.makeRoom()
-        }
+      while index < end, tables < Qcow2DiscardOperation.tablesPerStep, !state.isRoomShort {
+        if try state.dropTable(l1Index: index, through: buffer) { tables += 1 }
         index += 1
       }
-      if index == state.l1.count { try state.flush() }
-      return index
+      if state.isRoomShort || index == state.l1.count {
+        // Counts the references down.
+        let runs = try state.writeOutTables()
+        freed.withLock { $0 += runs }
+      }
+      if index == state.l1.count { try state.flushWritten() }
+      next.store(index, ordering: .relaxed)
     }
-    next.store(index, ordering: .relaxed)
-    return index == entries
+  }
+
+  /// Some of the freed clusters; nil where there are none.
+  private func takeFreed() -> [ClusterRun]? {
+    freed.withLock { freed in
+      var taken: [ClusterRun] = []
+      var left = Qcow2DiscardOperation.returnedBytes / image.clusterSize
+      while left > 0, taken.count < Qcow2DiscardOperation.returnedRuns, let run = freed.popLast() {
+        let count = min(run.count, left)
+        taken.append(ClusterRun(first: run.first, count: count))
+        if count < run.count {
+          freed.append(ClusterRun(first: run.first + count, count: run.count - count))
+        }
+        left -= count
+      }
+      return taken.isEmpty ? nil : taken
+    }
   }
 }
 
