@@ -174,6 +174,14 @@ struct CopyBatch {
     }
   }
 
+  /// What is compared at a time; a cluster where that is larger.
+  private static let comparedBytes = 256 << 10
+
+  /// Buffers for what `target` shows.
+  static func comparisonBuffers(for target: BackingChain) -> BufferPool {
+    .of(size: max(comparedBytes, target.top.image.clusterSize))
+  }
+
   /// What of `pieces` the base does not show yet, in units of its clusters. `other` takes what it
   /// shows.
   private func differing(
@@ -182,21 +190,18 @@ struct CopyBatch {
     let unit = max(target.top.image.clusterSize, IOBuffer.alignment)
     var changed: [GuestPiece] = []
     for piece in pieces {
-      let whole = 0..<piece.range.length
-      try other.withMutableBytes(whole) { (bytes) throws(BlockError) in
-        try target.read(into: &bytes, at: piece.range.lower)
-      }
-      var rest = piece
-      while !rest.range.isEmpty {
-        let start = rest.range.lower.roundedDown(to: unit)
-        let length = min(start + (unit - rest.range.lower), rest.range.length)
-        let front = GuestPiece(rest.range.prefix(length), at: rest.place)
-        let place = rest.range.lower - piece.range.lower
-        let isSame = buffer.withBytes(front.place..<front.place + length) { (bytes: RawSpan) in
-          other.withBytes(place..<place + length) { (shown: RawSpan) in bytes.isEqual(to: shown) }
+      for part in piece.cut(every: other.count) {
+        try other.withMutableBytes(0..<part.range.length) { (bytes) throws(BlockError) in
+          try target.read(into: &bytes, at: part.range.lower)
         }
-        if !isSame { GuestPiece.append(front, to: &changed) }
-        rest = GuestPiece(rest.range.dropping(length), at: rest.place + length)
+        for front in part.cut(every: unit) {
+          let place = front.place - part.place
+          let length = front.range.length
+          let isSame = buffer.withBytes(front.place..<front.place + length) { (bytes: RawSpan) in
+            other.withBytes(place..<place + length) { (shown: RawSpan) in bytes.isEqual(to: shown) }
+          }
+          if !isSame { GuestPiece.append(front, to: &changed) }
+        }
       }
     }
     return changed
@@ -208,19 +213,28 @@ struct CopyBatch {
     _ zeros: inout [GuestPiece]
   ) {
     let unit = max(target.top.image.clusterSize, CopyBatch.leastZeroUnit)
-    var rest = piece
-    while !rest.range.isEmpty {
-      let start = rest.range.lower.roundedDown(to: unit)
-      let length = min(start + (unit - rest.range.lower), rest.range.length)
-      let front = GuestPiece(rest.range.prefix(length), at: rest.place)
+    for front in piece.cut(every: unit) {
+      let end = front.place + front.range.length
       let isZero =
-        length == unit && bytes.extracting(front.place..<front.place + length).isAllZero
+        front.range.length == unit && bytes.extracting(front.place..<end).isAllZero
       if isZero {
         GuestPiece.append(front, to: &zeros)
       } else {
         GuestPiece.append(front, to: &pieces)
       }
-      rest = GuestPiece(rest.range.dropping(length), at: rest.place + length)
+    }
+  }
+}
+
+extension GuestPiece {
+  /// The piece, cut at each multiple of `unit`, a power of two.
+  fileprivate func cut(every unit: Int) -> some Sequence<GuestPiece> {
+    sequence(state: self) { rest -> GuestPiece? in
+      if rest.range.isEmpty { return nil }
+      let start = rest.range.lower.roundedDown(to: unit)
+      let length = min(start + (unit - rest.range.lower), rest.range.length)
+      defer { rest = GuestPiece(rest.range.dropping(length), at: rest.place + length) }
+      return GuestPiece(rest.range.prefix(length), at: rest.place)
     }
   }
 }

@@ -27,7 +27,8 @@ final class CopyWork: SteppedWork {
   private let progress: JobProgress
   private let alignment: Int
   private let buffers: BufferPool
-  private let skipsIdentical: Bool
+  /// For what the base shows already; nil where that is not looked at.
+  private let comparison: BufferPool?
   private let fileRunBytes: Int
   private let state: Mutex<State>
 
@@ -47,7 +48,6 @@ final class CopyWork: SteppedWork {
     progress: JobProgress
   ) {
     self.source = source
-    skipsIdentical = skippingIdentical
     self.fileRunBytes = fileRunBytes
     self.tracker = tracker
     self.progress = progress
@@ -58,6 +58,7 @@ final class CopyWork: SteppedWork {
     alignment = source.chain.nodes.prefix(source.base + 1).map(\.image.clusterSize)
       .reduce(IOBuffer.alignment, max)
     buffers = BufferPool.of(size: max(CopyWork.room(for: Limits.copyWindowBytes), alignment))
+    comparison = skippingIdentical ? CopyBatch.comparisonBuffers(for: target) : nil
     state = Mutex(State(plan: plan))
     progress.expect(plan.bytes)
   }
@@ -122,7 +123,7 @@ final class CopyWork: SteppedWork {
   ) throws(StepError) {
     let window = min(lease.budget, Limits.copyWindowBytes)
     var batch = CopyBatch(
-      source, zeroing: zeroes, through: buffer, comparingIn: skipsIdentical ? buffers : nil,
+      source, zeroing: zeroes, through: buffer, comparingIn: comparison,
       limit: CopyWork.room(for: window), alignment: alignment)
     while let rest = round.next {
       // Before the look: a write that comes after this line is marked again, whatever the look saw.
@@ -180,7 +181,7 @@ final class CopyWork: SteppedWork {
   /// And a layer's range may not be held while one above it is asked for.
   private func goesFromFileToFile(_ range: ByteRange) -> Bool {
     range.length >= fileRunBytes && target.top.options.detectZeroes == .off
-      && !skipsIdentical && !source.isUpwards
+      && comparison == nil && !source.isUpwards
   }
 
   /// Copies what `batch` holds; all of `round` up to here is done then.
