@@ -22,6 +22,8 @@ package final class Qcow2Image: ImageDriver {
   private let size: Atomic<Int>
   private let readOnly: Atomic<Bool>
   private let damaged = Atomic<Bool>(false)
+  /// Who has to wait for the state sleeps here: a look at tables may take as long as reading them.
+  private let turns = SleepingLock()
 
   /// Opens the image on `storage`.
   ///
@@ -95,6 +97,12 @@ package final class Qcow2Image: ImageDriver {
   /// Runs `body` with the state, for a look. Where tables contradict themselves, an image that is
   /// open for writing is marked corrupt before anybody can rely on them.
   func look<R>(
+    _ body: (inout Qcow2State) throws(BlockError) -> sending R
+  ) throws(BlockError) -> sending R {
+    try turns.withLock { () throws(BlockError) in try lookInTurn(body) }
+  }
+
+  private func lookInTurn<R>(
     _ body: (inout Qcow2State) throws(BlockError) -> sending R
   ) throws(BlockError) -> sending R {
     try state.withLock { (state) throws(BlockError) in
