@@ -56,6 +56,12 @@ package struct BackingChain: Sendable {
     try top.writeZeroes(range, deallocate: deallocate, over: view(from: 1))
   }
 
+  /// Makes durable what the files of `nodes[index...]` hold, whoever has written it: what another
+  /// program has not flushed may show through an image that is about to be relied on. Lane.
+  package func makeFilesDurable(from index: Int) throws(BlockError) {
+    for node in nodes[index...] { try node.makeFileDurable() }
+  }
+
   /// What lies at `nodes[index...]`; nil where nothing does.
   package func view(from index: Int) -> (any BackingView)? {
     index < nodes.count ? ChainView(chain: self, first: index) : nil

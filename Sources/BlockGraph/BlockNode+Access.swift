@@ -1,4 +1,4 @@
-package import BlockCore
+import BlockCore
 package import BlockIO
 import ImageFormats
 
@@ -30,7 +30,10 @@ extension BlockNode {
   package var fileDiscards: DiscardCounter.Snapshot? { hostFile?.discards.snapshot }
 
   /// Makes durable what the node's file holds, whoever has written it. Lane.
-  package func makeFileDurable() throws(BlockError) { try bottomFile?.makeDurable() }
+  func makeFileDurable() throws(BlockError) {
+    if let file { return try file.makeFileDurable() }
+    try image.dataStorage.makeDurable()
+  }
 
   /// Opens a protocol node's file, and locks it, as its user needs it. Where that fails nothing has
   /// changed. The caller sees to it that no request is on its way. Lane.

@@ -252,13 +252,16 @@ extension HostFile {
     // the next flush.
     let ended = changes.load(ordering: .acquiring)
     if isLocking, durableChanges.load(ordering: .acquiring) == ended { return }
-    try makeDurable()
+    try sync()
     durableChanges.store(ended, ordering: .releasing)
   }
 
-  /// Makes durable what the file holds, whoever has written it, also where it is open for reading
-  /// only.
   package func makeDurable() throws(BlockError) {
+    guard state.withLock({ !$0.noFlush }) else { return }
+    try sync()
+  }
+
+  private func sync() throws(BlockError) {
     try flushes.withLock { () throws(BlockError) -> Void in
       let file = openFile()
       if let poison = state.withLock({ $0.poison }) { throw poison }
@@ -353,7 +356,7 @@ extension HostFile {
   /// this returns.
   package func setNoFlush(_ noFlush: Bool) throws(BlockError) {
     let (wasOff, isReadOnly) = state.withLock { ($0.noFlush, $0.isReadOnly) }
-    if wasOff && !noFlush && !isReadOnly { try makeDurable() }
+    if wasOff && !noFlush && !isReadOnly { try sync() }
     state.withLock { $0.noFlush = noFlush }
   }
 

@@ -54,6 +54,10 @@ package protocol Storage: AnyObject, Sendable {
   /// and flush until the file is opened anew: what the system then holds is not known.
   func flush() throws(BlockError)
 
+  /// Makes durable what the storage holds, whoever has written it, also where it is open for reading
+  /// only; does nothing where it was opened so that flushes do nothing. A failure is as in `flush`.
+  func makeDurable() throws(BlockError)
+
   /// Sets the length; bytes that come in read as zero. Refused with `unsupported` on a device.
   func truncate(to size: Int) throws(BlockError)
 
@@ -162,6 +166,9 @@ extension Storage {
       }
     }
   }
+
+  /// A flush: only files have other writers.
+  package func makeDurable() throws(BlockError) { try flush() }
 
   /// Nothing: a storage that can do better says so.
   package func prefetch(_ range: ByteRange) {}

@@ -59,6 +59,56 @@ struct CommitOrderTests {
     let firstTopChange = try #require(entries.firstIndex { $0.changes("top") })
     #expect(entries.flushes("base", between: lastBaseChange, and: firstTopChange))
   }
+
+  @Test("what shows through the base, whoever has written it, before the top is emptied")
+  func beneath() async throws {
+    let (stage, log) = (try JobStage(), StorageLog())
+    func recording(_ name: String) -> RecordingStorage {
+      RecordingStorage(MemoryStorage(name: name), log: log)
+    }
+    let bottom = try stage.qcow2("bottom", size: 1 << 20, on: recording("bottom"))
+    let middle = try stage.qcow2("middle", size: 1 << 20, over: bottom, on: recording("middle"))
+    let base = try stage.qcow2("base", size: 1 << 20, over: middle)
+    let top = try stage.qcow2("top", size: 1 << 20, over: base, on: recording("top"))
+    // The same zeros show without the top: nothing is copied.
+    try top.writeZeroes(ByteRange(at: 0, length: 1 << 20), deallocate: true, over: nil)
+    try top.flush()
+    let start = log.entries.count
+    let job = try stage.commit(top, into: base) { request, options in
+      request.emptiesTop = true
+      options.autoComplete = true
+    }
+    #expect(await stage.end(of: job).error == nil)
+    let entries = log.entries[start...]
+    let firstTopChange = try #require(entries.firstIndex { $0.changes("top") })
+    for name in ["bottom", "middle"] {
+      #expect(entries.flushes(name, between: start, and: firstTopChange), "\(name)")
+    }
+  }
+
+  @Test("the new backing file, and what shows through it, before a stream changes the header")
+  func stream() async throws {
+    let (stage, log) = (try JobStage(), StorageLog())
+    func recording(_ name: String) -> RecordingStorage {
+      RecordingStorage(MemoryStorage(name: name), log: log)
+    }
+    let bottom = try stage.qcow2("bottom", size: 1 << 20, on: recording("bottom"))
+    let base = try stage.qcow2("base", size: 1 << 20, over: bottom, on: recording("base"))
+    let middle = try stage.qcow2("middle", size: 1 << 20, over: base)
+    let top = try stage.qcow2("top", size: 1 << 20, over: middle, on: recording("top"))
+    try middle.writeZeroes(ByteRange(at: 0, length: 1 << 20), deallocate: true, over: nil)
+    let start = log.entries.count
+    let request = StreamJob.Request(chain: stage.graph.chain(from: top), base: 2)
+    let job = try stage.registry.start(JobOptions(id: "s")) { () throws(BlockError) in
+      try StreamJob(request, id: "s", graph: stage.graph)
+    }
+    #expect(await stage.end(of: job).error == nil)
+    let entries = log.entries[start...]
+    let lastTopChange = try #require(entries.lastIndex { $0.changes("top") })
+    for name in ["bottom", "base"] {
+      #expect(entries.flushes(name, between: start, and: lastTopChange), "\(name)")
+    }
+  }
 }
 
 extension StorageLog.Entry {

@@ -116,6 +116,7 @@ package final class CommitJob: JobBody {
     try await job.run(copy)
     try await job.enter(.flush)
     try await flushBase(job)
+    try await makeBeneathDurable(job)
     guard canComplete else { return }
     try await job.enter(.ready)
     job.becomeReady()
@@ -240,6 +241,15 @@ extension CommitJob {
   private func flushBase(_ job: JobContext) async throws(BlockError) {
     let base = base
     try await job.perform(.write) { () throws(BlockError) in try base.flush() }
+  }
+
+  /// What the base shows already is not written to it: zeros, and with `skipsIdentical` all bytes.
+  /// Some of that may lie below it, where another program has not flushed it.
+  private func makeBeneathDurable(_ job: JobContext) async throws(BlockError) {
+    let (chain, beneath) = (source.chain, source.base + 1)
+    try await job.perform(.write) { () throws(BlockError) in
+      try chain.makeFilesDurable(from: beneath)
+    }
   }
 
   private func copyNewWrites(_ job: JobContext, _ copy: CopyWork) async throws(BlockError) {

@@ -85,13 +85,10 @@ package final class MakeEmptyJob: JobBody {
 
   private func empty(_ job: JobContext) async throws(BlockError) {
     try await job.enter(.flush)
-    let below = chain.nodes.dropFirst()
-    try await job.perform(.write) { () throws(BlockError) in
-      for node in below { try node.makeFileDurable() }
-    }
+    let (chain, gate) = (chain, graph.gate)
+    try await job.perform(.write) { () throws(BlockError) in try chain.makeFilesDurable(from: 1) }
     try await job.enter(.empty)
     if !force {
-      let (chain, gate) = (chain, graph.gate)
       try await job.perform(.read) { () throws(BlockError) in
         try chain.requireHeadersLeadBeneath(gate)
       }

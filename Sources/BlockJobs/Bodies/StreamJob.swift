@@ -95,8 +95,13 @@ package final class StreamJob: JobBody {
     try await job.enter(.copy)
     try await job.run(copy)
     try await job.enter(.flush)
-    let top = top
-    try await job.perform(.write) { () throws(BlockError) in try top.flush() }
+    let (chain, base) = (source.chain, source.base)
+    try await job.perform(.write) { () throws(BlockError) in
+      try chain.top.flush()
+      // What shows already without the layers that go is not copied. Another program may not have
+      // flushed it.
+      try chain.makeFilesDurable(from: base)
+    }
   }
 
   /// Opens the node for writing, and checks that the header can be changed later.
