@@ -31,7 +31,10 @@ package final class DirectoryRoot: Sendable {
   /// Finds a file that lies inside, `path` being absolute. A path that leads out of the directory,
   /// by its spelling, by `..` or by a symbolic link, is refused with `permission`.
   func find(_ path: FileName) throws(BlockError) -> OpenFile {
-    guard let inside = relative(path) else { throw outside(path) }
+    guard let inside = relative(path) else {
+      throw BlockError(
+        .permission, "'\(path.text)' is not inside the image root '\(name.text)'", file: path.text)
+    }
     do {
       let descriptor = try SystemCall.run(on: path.text) {
         unsafe inside.withCString {
@@ -40,7 +43,10 @@ package final class DirectoryRoot: Sendable {
       }
       return OpenFile(owning: descriptor, name: path.text)
     } catch let error where error.errno == EXDEV {
-      throw outside(path)
+      throw BlockError(
+        .permission,
+        "'\(path.text)' leads out of the image root '\(name.text)', by '..' or by a symbolic link: "
+          + "one whose target begins with '/' always does", file: path.text)
     } catch let error where error.errno == ELOOP {
       throw BlockError(
         .permission,
@@ -55,10 +61,5 @@ package final class DirectoryRoot: Sendable {
     let prefix = name.bytes == [slash] ? name.bytes : name.bytes + [slash]
     guard path.bytes.starts(with: prefix) else { return nil }
     return try? FileName(bytes: Array(path.bytes.dropFirst(prefix.count).drop { $0 == slash }))
-  }
-
-  private func outside(_ path: FileName) -> BlockError {
-    BlockError(
-      .permission, "'\(path.text)' is not inside the image root '\(name.text)'", file: path.text)
   }
 }

@@ -43,10 +43,7 @@ package final class HostFile: Storage {
   let state: Mutex<State>
   private let lock: Mutex<ImageLock>
   private let isLocking: Bool
-  /// How many changes have ended, the first one being whatever the file has gone through before it
-  /// was opened here; and how many of them the last flush has made durable.
-  private let changes = Atomic<Int>(1)
-  private let durableChanges = Atomic<Int>(0)
+  private let changes = ChangeCount()
   private let highest = Atomic<Int>(0)
   /// What has become of its discards.
   package let discards = DiscardCounter()
@@ -248,12 +245,8 @@ extension HostFile {
 
   package func flush() throws(BlockError) {
     guard state.withLock({ !$0.isReadOnly && !$0.noFlush }) else { return }
-    // While it is locked for writing nobody else changes it. Changes that end from here on are for
-    // the next flush.
-    let ended = changes.load(ordering: .acquiring)
-    if isLocking, durableChanges.load(ordering: .acquiring) == ended { return }
-    try sync()
-    durableChanges.store(ended, ordering: .releasing)
+    // While it is locked for writing nobody else changes it.
+    try changes.makeDurable(isAlone: isLocking) { () throws(BlockError) in try sync() }
   }
 
   package func makeDurable() throws(BlockError) {
@@ -278,7 +271,7 @@ extension HostFile {
   /// Notes the end of a change, whatever came of it; one that writes as far as `end`.
   func noteChange(upTo end: Int = 0) {
     if end > 0 { highest.max(end, ordering: .relaxed) }
-    changes.add(1, ordering: .acquiringAndReleasing)
+    changes.note()
   }
 
   /// Where the highest of all writes ended, zeros among them, since it was opened; in bytes.

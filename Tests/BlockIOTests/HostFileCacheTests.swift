@@ -36,17 +36,4 @@ struct HostFileCacheTests {
     let bytes = try directory.read("image")
     #expect(bytes[509..<515] == [1, 1, 2, 2, 2, 1] && bytes[8190...] == [1, 3, 3])
   }
-
-  @Test("what was written while flushes did nothing is made durable when they do something again")
-  func noFlush() throws {
-    let file = try HostFile.open(path, HostFileOptions(noFlush: true))
-    try file.write([2], at: 0)
-    try file.setNoFlush(false)
-    try file.flush()
-    try file.setNoFlush(true)
-    try file.close()
-    let reader = try HostFile.open(path, HostFileOptions(isReadOnly: true, noFlush: true))
-    try reader.setNoFlush(false)
-    try reader.close()
-  }
 }

@@ -139,6 +139,11 @@ int fdatasync(int fd) {
   return (int)syscall(SYS_fdatasync, fd);
 }
 
+int fsync(int fd) {
+  FAIL(fd, CALL_FLUSH)
+  return (int)syscall(SYS_fsync, fd);
+}
+
 int ftruncate(int fd, off_t length) {
   FAIL(fd, CALL_SPACE)
   return (int)syscall(SYS_ftruncate, fd, length);

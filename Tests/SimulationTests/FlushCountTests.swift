@@ -9,14 +9,16 @@ import Testing
 private final class CallCount {
   private let plan: UnsafeMutablePointer<cfaults_plan>
 
-  init(_ file: HostFile) {
+  convenience init(_ file: HostFile) { self.init(file.identity) }
+
+  init(_ identity: FileIdentity) {
     plan = .allocate(capacity: 1)
     plan.initialize(to: cfaults_plan())
     // Calls that would fail with EIO are all there are; none ever does.
     plan.pointee.error = EIO
     plan.pointee.after = .max
-    plan.pointee.device = file.identity.device
-    plan.pointee.files.0 = file.identity.inode
+    plan.pointee.device = identity.device
+    plan.pointee.files.0 = identity.inode
     plan.pointee.file_count = 1
     precondition(cfaults_arm(plan) != 0)
   }
@@ -111,6 +113,30 @@ struct FlushCountTests {
     let calls = CallCount(file)
     for _ in 0..<3 { #expect(try calls.during { try file.flush() } == 1) }
     try file.close()
+  }
+
+  @Test("what was written while flushes did nothing is made durable when they do something again")
+  func noFlush() throws {
+    let file = try HostFile.open(path, HostFileOptions(noFlush: true))
+    let calls = CallCount(file)
+    try [UInt8(2)].withBytes { try file.write($0, at: 0) }
+    #expect(try calls.during { try file.flush() } == 0)
+    #expect(try calls.during { try file.makeDurable() } == 0)
+    #expect(try calls.during { try file.setNoFlush(false) } == 1)
+    try file.setNoFlush(true)
+    try file.reopen(readOnly: true)
+    // Who only reads has written nothing.
+    #expect(try calls.during { try file.setNoFlush(false) } == 0)
+    try file.close()
+  }
+
+  @Test("the name of a new file is durable when it is there")
+  func newName() throws {
+    let place = try HostFile.identity(of: FileName(directory.path))
+    let calls = CallCount(place)
+    let made = try FileName(directory.file("new"))
+    #expect(try calls.during { try HostFile.create(made).close() } == 1)
+    #expect(try calls.during { try HostFile.open(directory.file("new")).close() } == 0)
   }
 
   @Test("what others have written is made durable also through a file that is only read")
