@@ -54,8 +54,9 @@ package protocol Storage: AnyObject, Sendable {
   /// and flush until the file is opened anew: what the system then holds is not known.
   func flush() throws(BlockError)
 
-  /// Makes durable what the storage holds, whoever has written it, also where it is open for reading
-  /// only; does nothing where it was opened so that flushes do nothing. A failure is as in `flush`.
+  /// Makes durable what the storage holds, whoever has written it, also where it is open for
+  /// reading only; does nothing where it was opened so that flushes do nothing. A failure is as in
+  /// `flush`.
   func makeDurable() throws(BlockError)
 
   /// Sets the length; bytes that come in read as zero. Refused with `unsupported` on a device.
