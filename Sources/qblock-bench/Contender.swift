@@ -28,11 +28,14 @@ enum Contender: String, CaseIterable {
     let (base, overlay) = (directory.path(of: .base), directory.path(of: .overlay))
     switch (plan.workload, self) {
     case (.start, .qemu): return .monitor(MonitorErrand(of: plan, for: self, in: directory))
-    case (.start, .ours): return .program(["qblockctl", "--private", "qmp", "query-version"])
+    case (.start, .ours):
+      return .program(["qblockctl", "--private", "qmp", "query-version"], says: "\"qemu\"")
     case (.intermediate, _), (.questions, _):
       return .monitor(MonitorErrand(of: plan, for: self, in: directory))
-    case (.check, .qemu): return .program(["qemu-img", "check", "-q", "-f", "qcow2", base])
-    case (.check, _): return .program(["qblockctl", "check", "--private", "-q", base])
+    case (.check, .qemu):
+      return .program(["qemu-img", "check", "-f", "qcow2", base], says: "No errors were found")
+    case (.check, _):
+      return .program(["qblockctl", "check", "--private", base], says: "No errors were found")
     case (.empty, .qemu), (.emptyLarge, .qemu), (.emptyDiscard, .qemu):
       // qemu-img empties at the end of a commit only; this is the same walk through the clusters.
       let discards = stride(from: 0, to: plan.virtualSize, by: Self.mostDiscarded).flatMap {
@@ -41,7 +44,9 @@ enum Contender: String, CaseIterable {
       return .program(["qemu-io", "-f", "qcow2", "-d", "unmap"] + discards + [overlay])
     case (.empty, .ours), (.emptyLarge, .ours), (.emptyDiscard, .ours):
       // What it holds is in no base.
-      return .program(["qblockctl", "make-empty", "--private", "--force", "-q", overlay])
+      let mode = plan.workload == .emptyDiscard ? "discard" : "auto"
+      return .program(
+        ["qblockctl", "make-empty", "--private", "--force", "-q", "--mode", mode, overlay])
     case (.empty, .copy), (.emptyLarge, .copy):
       return .program(["sh", "-c", #"truncate -s 0 "$1" && sync "$1""#, "sh", overlay])
     case (_, .copy):
@@ -69,16 +74,23 @@ extension WorkloadPlan {
 ///
 /// Isolation: value.
 enum Errand {
-  /// A command that ends when it is done.
-  case program([String])
+  /// A command that ends when it is done, and has said something then.
+  case program([String], says: String = "")
   /// A daemon, spoken to.
   case monitor(MonitorErrand)
 
   /// Does it, and tells what it took, from the start of the first process to the end of the last.
-  func run() throws(Failure) -> ErrandResult {
+  /// What a command says goes into the file `output`.
+  func run(sayingInto output: String) throws(Failure) -> ErrandResult {
     switch self {
-    case .program(let words): ErrandResult(usage: try ChildProcess.run(words))
-    case .monitor(let errand): try errand.run()
+    case .program(let words, ""): return ErrandResult(usage: try ChildProcess.run(words))
+    case .program(let words, let expected):
+      let usage = try ChildProcess.run(words, output: output)
+      guard ProcessFile.text(output).contains(expected) else {
+        throw .sentence("'\(words.joined(separator: " "))' has not said '\(expected)'")
+      }
+      return ErrandResult(usage: usage)
+    case .monitor(let errand): return try errand.run()
     }
   }
 }

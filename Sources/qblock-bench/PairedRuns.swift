@@ -39,10 +39,7 @@ struct PairedRuns {
         if plan.changesImages || number == 1 { try copyImages() }
         let sample = try run(contender)
         report.run(plan.workload, pair: number, contender, sample)
-        if number == 1, contender != .copy {
-          if plan.commits { try source.compare(with: directory, after: contender) }
-          if plan.empties { try requireEmpty(after: contender) }
-        }
+        if contender != .copy { try judge(contender, isFirst: number == 1) }
         pair[contender] = sample
       }
       pairs.append(pair)
@@ -51,18 +48,36 @@ struct PairedRuns {
       plan, pairs, on: try directory.fileSystem(), switching: try traceSwitch())
   }
 
-  /// Checks that the overlay has no cluster of its own.
-  private func requireEmpty(after contender: Contender) throws(Failure) {
-    let words = ["qemu-img", "check", "-f", "qcow2", "--output=json", directory.path(of: .overlay)]
-    let found = directory.path(of: .trace)
-    defer { directory.remove([.trace]) }
-    try ChildProcess.run(words, output: found)
-    let text = ProcessFile.text(found)
-    // A count of 0 is left out.
-    guard text.contains("\"check-errors\": 0"), !text.contains("\"allocated-clusters\"") else {
-      throw .sentence(
-        "After \(contender.name(in: plan.workload)) the overlay is not empty: \(text)")
+  /// Checks what a run has left: the first time whether the base shows the right bytes, and each
+  /// time, where the overlay was emptied, that it is empty.
+  private func judge(_ contender: Contender, isFirst: Bool) throws(Failure) {
+    let overlay = directory.path(of: .overlay)
+    if plan.commits, isFirst || !plan.emptiesCommitted {
+      try source.compare(with: directory, after: contender)
     }
+    if plan.emptiesCommitted {
+      // Whatever lies in it itself is at depth 0.
+      try require("\"depth\": 0", false, in: ["map", "--output=json", overlay], after: contender)
+    }
+    if plan.empties {
+      let check = ["check", "--output=json", overlay]
+      try require("\"check-errors\": 0", true, in: check, after: contender)
+      // A count of 0 is left out.
+      try require("\"allocated-clusters\"", false, in: check, after: contender)
+    }
+  }
+
+  /// Checks whether what `qemu-img` says, asked by `words`, has `text` in it.
+  private func require(
+    _ text: String, _ isThere: Bool, in words: [String], after contender: Contender
+  ) throws(Failure) {
+    let output = directory.path(of: .trace)
+    defer { directory.remove([.trace]) }
+    try ChildProcess.run(["qemu-img"] + words, output: output)
+    if ProcessFile.text(output).contains(text) == isThere { return }
+    throw .sentence(
+      "After \(contender.name(in: plan.workload)) the overlay is not empty: qemu-img "
+        + words.joined(separator: " "))
   }
 
   private func copyImages() throws(Failure) {
@@ -79,8 +94,9 @@ struct PairedRuns {
 
   private func run(_ contender: Contender) throws(Failure) -> Sample {
     try touchMemory()
-    let result = try contender.errand(plan, in: directory).run()
-    directory.remove([.copy])
+    let errand = contender.errand(plan, in: directory)
+    let result = try errand.run(sayingInto: directory.path(of: .trace))
+    directory.remove([.copy, .trace])
     let base = plan.files.isEmpty ? 0 : try directory.allocatedBytes(of: .base)
     return Sample(usage: result.usage, roundTrips: result.roundTrips, baseBytes: base)
   }

@@ -46,9 +46,6 @@ struct SourceImages {
     if isPreallocated, below != nil {
       try ChildProcess.run(["qemu-img", "rebase", "-u", "-f", "qcow2"] + backing + [path])
     }
-    if file == .overlay, plan.hasSnapshot {
-      try ChildProcess.run(["qemu-img", "snapshot", "-c", "before", path])
-    }
     let commands = plan.commands(for: file)
     if commands.isEmpty { return }
     try directory.write(commands, to: .commands)

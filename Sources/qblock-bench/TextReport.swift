@@ -34,7 +34,7 @@ struct TextReport: Report {
     }
     text += Self.row("ratio", Self.text(result.ratio))
     if let besideCopy = result.besideCopy {
-      text += Self.row("ours / cp", Self.text(besideCopy))
+      text += Self.row("ours / \(Contender.copy.name(in: plan.workload))", Self.text(besideCopy))
     }
     for answers in result.answers {
       text += "\(answers.name): \(Self.microseconds(answers.qemu)) : "

@@ -28,8 +28,10 @@ struct WorkloadPlan {
   var changesImages: Bool { files.count > 1 && questions == 0 }
   /// Whether the base shows after a run what the overlay showed.
   var commits: Bool { changesImages && !empties }
-  /// Whether the overlay shows nothing of its own after a run.
+  /// Whether the overlay is emptied, and nothing else done.
   var empties: Bool { [.empty, .emptyLarge, .emptyDiscard].contains(workload) }
+  /// Whether the overlay is emptied after its commit.
+  var emptiesCommitted: Bool { commits && ![.chain, .intermediate].contains(workload) }
   /// The image whose tables describe all of the disk from the beginning, though it holds no bytes.
   var preallocated: WorkDirectory.File? {
     switch workload {
@@ -43,8 +45,6 @@ struct WorkloadPlan {
   var isFilled = false
   /// The bytes that filling takes; 0 where a workload is not filled.
   var fillBytes: Int { workload == .emptyLarge ? virtualSize : 0 }
-  /// Whether the overlay has an internal snapshot.
-  var hasSnapshot: Bool { workload == .emptyDiscard }
   /// The format of the base.
   var baseFormat: String { workload == .raw ? "raw" : "qcow2" }
   /// By what the overlay's clusters are compressed; nil where they are written as they are.
