@@ -33,7 +33,7 @@ final class CrashJudge {
     guard expected.views[scene.top] != nil else { return }
     if state.hash % CrashJudge.useShare == 0 {
       if expected.repaired.isEmpty {
-        try oracle.use(scene.top)
+        try oracle.use(scene.top, expected)
       } else {
         try oracle.repair(scene.top, expected)
       }

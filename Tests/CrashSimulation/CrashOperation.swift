@@ -147,6 +147,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     let info = try old.info()
     var none = CrashExpectation(views: [:])
     none.unneeded = [scene.top]
+    none.anew = [scene.top]
     scene.expect(none)
     var options = Qcow2CreateOptions(size: info.virtualSize)
     options.clusterSize = old.clusterSize
@@ -156,6 +157,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     let zeros = CrashView(CrashImage()).resized(to: options.size)
     var expected = CrashExpectation(views: [scene.top: [zeros]])
     expected.empty = [scene.top]
+    expected.anew = [scene.top]
     scene.expect(expected)
     scene.tell(.created)
   }

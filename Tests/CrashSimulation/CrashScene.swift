@@ -41,6 +41,8 @@ package final class CrashScene {
   private let files: [File]
   /// The files when the log began.
   package let initial: [CrashImage]
+  /// What the internal snapshots held then: nothing that is done changes any.
+  private let snapshots: [String: CrashSnapshots]
   /// From which position of the log on what is expected.
   package private(set) var expectations: [(position: Int, expected: CrashExpectation)] = []
 
@@ -51,6 +53,7 @@ package final class CrashScene {
   ) {
     names = chain.map(\.name)
     initial = chain.map(\.image)
+    snapshots = CrashScene.snapshots(of: chain)
     let log = log
     files = chain.map { (name, image) in
       let storage = CrashStorage(image, name: name)
@@ -73,10 +76,19 @@ package final class CrashScene {
   ) {
     names = chain.map(\.name)
     initial = chain.map(\.image)
+    snapshots = CrashScene.snapshots(of: chain)
     self.files = files
     elided = nil
     self.budget = budget
     self.fileRunBytes = fileRunBytes
+  }
+
+  private static func snapshots(
+    of chain: [(name: String, image: CrashImage)]
+  ) -> [String: CrashSnapshots] {
+    var all: [String: CrashSnapshots] = [:]
+    for file in chain { all[file.name] = CrashSnapshots(file.image) }
+    return all
   }
 
   /// The name of the image that the guest uses.
@@ -126,12 +138,15 @@ package final class CrashScene {
     expect(expected, from: log.entries.count)
   }
 
-  /// From `position` of the log on this must hold, and what the images say of themselves.
+  /// From `position` of the log on this must hold, and what the images say of themselves, and what
+  /// their snapshots hold.
   package func expect(_ expected: CrashExpectation, from position: Int) {
     var expected = expected
     for (name, image) in zip(names, initial) where image.hasAutoclearBits {
       expected.untouched[name] = image
     }
+    let anew = expected.anew
+    expected.snapshots = snapshots.filter { !anew.contains($0.key) }
     if expectations.last?.position == position { expectations.removeLast() }
     expectations.append((position, expected))
   }

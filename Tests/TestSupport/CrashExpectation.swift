@@ -19,6 +19,10 @@ package struct CrashExpectation: Sendable {
   /// A file as it was, and is as long as a feature bit says that nobody has changed it
   /// ("autoclear"): not a byte of it differs.
   package var untouched: [String: CrashImage] = [:]
+  /// What the internal snapshots of images hold.
+  package var snapshots: [String: CrashSnapshots] = [:]
+  /// Images that are made anew: of what they held nothing need stay.
+  package var anew: Set<String> = []
   /// Images whose refcounts were wrong before, and how they are to become right.
   package var repaired: [String: CrashRepair] = [:]
   /// Images that must be marked corrupt: somebody was told so.

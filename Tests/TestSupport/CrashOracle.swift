@@ -1,8 +1,8 @@
 import BlockCore
 import ImageFormats
 
-/// Judges a state after a power loss: every image opens, its refcounts are right, and guests see
-/// what they may see.
+/// Judges a state after a power loss: every image opens, its refcounts are right, guests see what
+/// they may see, and internal snapshots hold what they held.
 ///
 /// The images of a chain name each other by the names of their files. A file without a qcow2 header
 /// is a raw image.
@@ -26,7 +26,7 @@ package struct CrashOracle {
 
   let names: [String]
   package let images: [CrashImage]
-  private let proof: CrashProof
+  let proof: CrashProof
 
   /// An oracle for the files `names` in this state. `proof` is what is known from other states of
   /// them.
@@ -42,6 +42,7 @@ package struct CrashOracle {
     for (name, views) in expected.views.sorted(by: { $0.key < $1.key }) {
       try judge(name, views, without: expected.unneeded)
     }
+    try judgeSnapshots(expected)
     try check(expected)
     for (name, image) in zip(names, images) {
       if let longest = expected.longest[name], image.size > longest {
@@ -135,7 +136,7 @@ package struct CrashOracle {
   }
 
   /// Opens `name` for writing, uses and empties it: the image is as good as any.
-  package func use(_ name: String) throws(Fault) {
+  package func use(_ name: String, _ expected: CrashExpectation) throws(Fault) {
     let layers = try open(name, without: [], isWritable: true)
     guard let top = layers.first?.driver as? Qcow2Image, top.virtualSize >= 4096,
       let storage = top.dataStorage as? CrashStorage
@@ -157,16 +158,22 @@ package struct CrashOracle {
     if try disk(written).hash != model.hash {
       throw .view("\(name) does not read what was just written")
     }
-    try requireSound(storage, "\(name), written to")
+    try requireSound(storage, "\(name), written to", expected)
     try CrashOracle.seen { () throws(BlockError) in
       let operation = try top.makeEmpty(.auto)
       while try !operation.step() {}
     }
-    try requireSound(storage, "\(name), emptied")
+    try requireSound(storage, "\(name), emptied", expected)
   }
 
-  private func requireSound(_ storage: CrashStorage, _ what: String) throws(Fault) {
-    if let error = RefcountCheck(storage.image).errors.first { throw .check("\(what): \(error)") }
+  private func requireSound(
+    _ storage: CrashStorage, _ what: String, _ expected: CrashExpectation
+  ) throws(Fault) {
+    let image = storage.image
+    if case .different(let sentence) = expected.snapshots[storage.name]?.finding(in: image) {
+      throw .view("\(what): \(sentence)")
+    }
+    if let error = RefcountCheck(image).errors.first { throw .check("\(what): \(error)") }
   }
 
   // MARK: Opening

@@ -21,6 +21,9 @@ package final class CrashProof {
   var pieces: Set<Piece> = []
   /// Hashes of images whose refcounts are right.
   var sound: Set<UInt64> = []
+  /// Pages of an image, by their hash, in which its snapshots lie as they did. What is expected of
+  /// them never changes.
+  var snapshots: Set<UInt64> = []
   private var drivers: [UInt64: any ImageDriver] = [:]
 
   /// So many images are kept open: those under the top change little.
