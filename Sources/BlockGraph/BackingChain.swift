@@ -56,10 +56,15 @@ package struct BackingChain: Sendable {
     try top.writeZeroes(range, deallocate: deallocate, over: view(from: 1))
   }
 
-  /// Makes durable what the files of `nodes[index...]` hold, whoever has written it: what another
-  /// program has not flushed may show through an image that is about to be relied on. Lane.
-  package func makeFilesDurable(from index: Int) throws(BlockError) {
-    for node in nodes[index...] { try node.makeFileDurable() }
+  /// Makes durable what `nodes[index...]` show, whoever has written it: what another program has not
+  /// flushed, or a job here that was cancelled, may show through an image that is about to be relied
+  /// on. Lane.
+  package func makeDurable(from index: Int) throws(BlockError) {
+    for node in nodes[index...] {
+      // What is changed here is partly in memory yet.
+      if !node.isReadOnly { try node.flush() }
+      try node.makeFileDurable()
+    }
   }
 
   /// What lies at `nodes[index...]`; nil where nothing does.

@@ -45,8 +45,8 @@ package final class DirectoryRoot: Sendable {
     } catch let error where error.errno == EXDEV {
       throw BlockError(
         .permission,
-        "'\(path.text)' leads out of the image root '\(name.text)', by '..' or by a symbolic link: "
-          + "one whose target begins with '/' always does", file: path.text)
+        "'\(path.text)' is not inside the image root '\(name.text)': '..' or a symbolic link leads "
+          + "out of it, as one does whose target begins with '/'", file: path.text)
     } catch let error where error.errno == ELOOP {
       throw BlockError(
         .permission,

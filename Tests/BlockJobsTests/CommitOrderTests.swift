@@ -1,6 +1,7 @@
 import BlockCore
 import BlockGraph
 import BlockRuntime
+import ImageFormats
 import TestSupport
 import Testing
 
@@ -84,6 +85,46 @@ struct CommitOrderTests {
     for name in ["bottom", "middle"] {
       #expect(entries.flushes(name, between: start, and: firstTopChange), "\(name)")
     }
+  }
+
+  /// Asks a job of one kind or another to rely on what the base holds, and has not flushed.
+  @Test(
+    "also what a job here has written below and not flushed",
+    arguments: ["empty", "commit", "stream"])
+  func unflushed(kind: String) async throws {
+    let stage = try JobStage()
+    let storage = MemoryStorage(name: "root")
+    let root = try stage.qcow2("root", size: 1 << 20, on: storage)
+    let base = try stage.qcow2("base", size: 1 << 20, over: root)
+    let top = try stage.qcow2("top", size: 1 << 20, over: base)
+    let bytes = [UInt8](repeating: 7, count: 1 << 20)
+    try stage.write(bytes, to: top, at: 0)
+    try top.flush()
+    try stage.write(bytes, to: root, at: 0)
+    let job: Job
+    switch kind {
+    case "empty":
+      job = try stage.registry.start(JobOptions(id: "j")) { () throws(BlockError) in
+        try MakeEmptyJob(
+          stage.graph.chain(from: top), mode: .auto, force: false, id: "j", graph: stage.graph,
+          memory: stage.registry.commits)
+      }
+    case "commit":
+      job = try stage.commit(top, into: base) { request, options in
+        request.skipsIdentical = true
+        options.autoComplete = true
+      }
+    default:
+      let request = StreamJob.Request(chain: stage.graph.chain(from: top), base: 2)
+      job = try stage.registry.start(JobOptions(id: "j")) { () throws(BlockError) in
+        try StreamJob(request, id: "j", graph: stage.graph)
+      }
+    }
+    #expect(await stage.end(of: job).error == nil)
+    // What another process would find now.
+    let found = try Qcow2Image.open(
+      on: MemoryStorage(storage.bytes(), name: "found"), readOnly: true)
+    #expect(try stage.view(stage.add("found", found)) == bytes)
   }
 
   @Test("the new backing file, and what shows through it, before a stream changes the header")

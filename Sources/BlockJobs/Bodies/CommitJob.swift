@@ -244,11 +244,11 @@ extension CommitJob {
   }
 
   /// What the base shows already is not written to it: zeros, and with `skipsIdentical` all bytes.
-  /// Some of that may lie below it, where another program has not flushed it.
+  /// Some of that may lie below it, where nobody has flushed it yet.
   private func makeBeneathDurable(_ job: JobContext) async throws(BlockError) {
     let (chain, beneath) = (source.chain, source.base + 1)
     try await job.perform(.write) { () throws(BlockError) in
-      try chain.makeFilesDurable(from: beneath)
+      try chain.makeDurable(from: beneath)
     }
   }
 

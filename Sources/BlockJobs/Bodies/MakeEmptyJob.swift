@@ -86,7 +86,7 @@ package final class MakeEmptyJob: JobBody {
   private func empty(_ job: JobContext) async throws(BlockError) {
     try await job.enter(.flush)
     let (chain, gate) = (chain, graph.gate)
-    try await job.perform(.write) { () throws(BlockError) in try chain.makeFilesDurable(from: 1) }
+    try await job.perform(.write) { () throws(BlockError) in try chain.makeDurable(from: 1) }
     try await job.enter(.empty)
     if !force {
       try await job.perform(.read) { () throws(BlockError) in

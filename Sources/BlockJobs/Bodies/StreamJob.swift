@@ -98,9 +98,8 @@ package final class StreamJob: JobBody {
     let (chain, base) = (source.chain, source.base)
     try await job.perform(.write) { () throws(BlockError) in
       try chain.top.flush()
-      // What shows already without the layers that go is not copied. Another program may not have
-      // flushed it.
-      try chain.makeFilesDurable(from: base)
+      // What shows already without the layers that go is not copied. Nobody may have flushed it.
+      try chain.makeDurable(from: base)
     }
   }
 

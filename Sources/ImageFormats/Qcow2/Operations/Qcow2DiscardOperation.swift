@@ -20,7 +20,8 @@ final class Qcow2DiscardOperation: ImageOperation {
   private let entries: Int
   private let buffer = IOBuffer(count: Qcow2State.scanBytes)
   private let next = Atomic<Int>(0)
-  /// Free clusters whose space the file still has. Nobody takes them meanwhile.
+  /// Free clusters whose space the file still has. Nobody takes them between two steps: the job has
+  /// the node for itself (`NodePermissions`).
   private let freed = Mutex<[ClusterRun]>([])
 
   /// L2 tables per step: at 64 KiB clusters each is 64 KiB to read.
@@ -37,11 +38,20 @@ final class Qcow2DiscardOperation: ImageOperation {
   }
 
   var isPastNoReturn: Bool { false }
-  var progress: (done: Int, total: Int) { (next.load(ordering: .relaxed), entries) }
+  var progress: (done: Int, total: Int) {
+    // Not all is done while space is still to be given back.
+    let done = next.load(ordering: .relaxed) - (freed.withLock(\.isEmpty) ? 0 : 1)
+    return (max(done, 0), entries)
+  }
 
   func step() throws(BlockError) -> Bool {
     if let runs = takeFreed() {
-      try image.change { (state) throws(BlockError) in try state.returnSpace(of: runs) }
+      do throws(BlockError) {
+        try image.change { (state) throws(BlockError) in try state.returnSpace(of: runs) }
+      } catch {
+        freed.withLock { $0 += runs }
+        throw error
+      }
     } else {
       try dropTables()
     }
