@@ -56,9 +56,9 @@ package struct BackingChain: Sendable {
     try top.writeZeroes(range, deallocate: deallocate, over: view(from: 1))
   }
 
-  /// Makes durable what `nodes[index...]` show, whoever has written it: what another program has not
-  /// flushed, or a job here that was cancelled, may show through an image that is about to be relied
-  /// on. Lane.
+  /// Makes durable what `nodes[index...]` show, whoever has written it: what another program has
+  /// not flushed, or a job here that was cancelled, may show through an image that is about to be
+  /// relied on. Lane.
   package func makeDurable(from index: Int) throws(BlockError) {
     for node in nodes[index...] {
       // What is changed here is partly in memory yet.
