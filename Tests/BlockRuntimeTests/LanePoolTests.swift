@@ -1,6 +1,7 @@
 import BlockCore
 import BlockRuntime
 import Dispatch
+import Glibc
 import Synchronization
 import Testing
 
@@ -36,7 +37,8 @@ import Testing
     }
     others.wait()
     #expect(pool.isHeldUp(stuck, longerThan: .zero) && pool.isHeldUp(healthy, longerThan: .zero))
-    #expect(!pool.isHeldUp(third, longerThan: .zero))
+    // A lane notes the end of a step after those who wait for the step hear of it.
+    while pool.isHeldUp(third, longerThan: .zero) { sched_yield() }
 
     for _ in 0..<64 { release.signal() }
     ended.wait()
