@@ -7,6 +7,19 @@ import Testing
 
 @testable import BlockGraph
 
+/// Whether some work is over.
+///
+/// Isolation: control plane.
+@ControlPlane
+private final class End {
+  private(set) var isNoted = false
+
+  func noting(_ work: @ControlPlane () async throws(BlockError) -> Void) async throws(BlockError) {
+    defer { isNoted = true }
+    try await work()
+  }
+}
+
 @Suite @ControlPlane struct FileNodeTests {
   private func file(_ fixture: GraphFixture, readOnly: Bool? = nil) -> NodeSpecification {
     var made = NodeSpecification(name: "f", .file(FileSpecification(.file, fixture.path("a"))))
@@ -97,8 +110,13 @@ import Testing
     let node = try await graph.add(image("q", readOnly: true))
     // A request on its way keeps the change from ending.
     node.gate.enter()
-    async let change: Void = graph.reopen(node, readOnly: false)
-    while graph.holders(of: file).count < 2 { await Task.yield() }
+    let end = End()
+    async let change: Void = end.noting { () async throws(BlockError) in
+      try await graph.reopen(node, readOnly: false)
+    }
+    // A change that failed would never be seen.
+    while !end.isNoted, graph.holders(of: file).count < 2 { await Task.yield() }
+    #expect(!end.isNoted)
     #expect(await fixture.refusal(image("r", readOnly: true))?.code == .locked)
     // What it will hold is not in its own way: a second job on it is told of the first.
     try graph.checkMayWrite(node)
