@@ -10,6 +10,17 @@ import Testing
 @Suite("What is durable before what")
 @ControlPlane
 struct CommitOrderTests {
+  private func recording(_ name: String, _ log: StorageLog) -> RecordingStorage {
+    RecordingStorage(MemoryStorage(name: name), log: log)
+  }
+
+  private func startStream(_ stage: JobStage, _ top: BlockNode, downTo base: Int) throws -> Job {
+    let request = StreamJob.Request(chain: stage.graph.chain(from: top), base: base)
+    return try stage.registry.start(JobOptions(id: "s")) { () throws(BlockError) in
+      try StreamJob(request, id: "s", graph: stage.graph)
+    }
+  }
+
   @Test("the base before the overlay's header, the overlay before the event")
   func intermediate() async throws {
     let stage = try JobStage()
@@ -64,13 +75,11 @@ struct CommitOrderTests {
   @Test("what shows through the base, whoever has written it, before the top is emptied")
   func beneath() async throws {
     let (stage, log) = (try JobStage(), StorageLog())
-    func recording(_ name: String) -> RecordingStorage {
-      RecordingStorage(MemoryStorage(name: name), log: log)
-    }
-    let bottom = try stage.qcow2("bottom", size: 1 << 20, on: recording("bottom"))
-    let middle = try stage.qcow2("middle", size: 1 << 20, over: bottom, on: recording("middle"))
+    let bottom = try stage.qcow2("bottom", size: 1 << 20, on: recording("bottom", log))
+    let middle = try stage.qcow2(
+      "middle", size: 1 << 20, over: bottom, on: recording("middle", log))
     let base = try stage.qcow2("base", size: 1 << 20, over: middle)
-    let top = try stage.qcow2("top", size: 1 << 20, over: base, on: recording("top"))
+    let top = try stage.qcow2("top", size: 1 << 20, over: base, on: recording("top", log))
     // The same zeros show without the top: nothing is copied.
     try top.writeZeroes(ByteRange(at: 0, length: 1 << 20), deallocate: true, over: nil)
     try top.flush()
@@ -115,10 +124,7 @@ struct CommitOrderTests {
         options.autoComplete = true
       }
     default:
-      let request = StreamJob.Request(chain: stage.graph.chain(from: top), base: 2)
-      job = try stage.registry.start(JobOptions(id: "j")) { () throws(BlockError) in
-        try StreamJob(request, id: "j", graph: stage.graph)
-      }
+      job = try startStream(stage, top, downTo: 2)
     }
     #expect(await stage.end(of: job).error == nil)
     // What another process would find now.
@@ -130,19 +136,13 @@ struct CommitOrderTests {
   @Test("the new backing file, and what shows through it, before a stream changes the header")
   func stream() async throws {
     let (stage, log) = (try JobStage(), StorageLog())
-    func recording(_ name: String) -> RecordingStorage {
-      RecordingStorage(MemoryStorage(name: name), log: log)
-    }
-    let bottom = try stage.qcow2("bottom", size: 1 << 20, on: recording("bottom"))
-    let base = try stage.qcow2("base", size: 1 << 20, over: bottom, on: recording("base"))
+    let bottom = try stage.qcow2("bottom", size: 1 << 20, on: recording("bottom", log))
+    let base = try stage.qcow2("base", size: 1 << 20, over: bottom, on: recording("base", log))
     let middle = try stage.qcow2("middle", size: 1 << 20, over: base)
-    let top = try stage.qcow2("top", size: 1 << 20, over: middle, on: recording("top"))
+    let top = try stage.qcow2("top", size: 1 << 20, over: middle, on: recording("top", log))
     try middle.writeZeroes(ByteRange(at: 0, length: 1 << 20), deallocate: true, over: nil)
     let start = log.entries.count
-    let request = StreamJob.Request(chain: stage.graph.chain(from: top), base: 2)
-    let job = try stage.registry.start(JobOptions(id: "s")) { () throws(BlockError) in
-      try StreamJob(request, id: "s", graph: stage.graph)
-    }
+    let job = try startStream(stage, top, downTo: 2)
     #expect(await stage.end(of: job).error == nil)
     let entries = log.entries[start...]
     let lastTopChange = try #require(entries.lastIndex { $0.changes("top") })
