@@ -60,11 +60,7 @@ package struct BackingChain: Sendable {
   /// not flushed, or a job here that was cancelled, may show through an image that is about to be
   /// relied on. Lane.
   package func makeDurable(from index: Int) throws(BlockError) {
-    for node in nodes[index...] {
-      // What is changed here is partly in memory yet.
-      if !node.isReadOnly { try node.flush() }
-      try node.makeFileDurable()
-    }
+    for node in nodes[index...] { try node.makeDurable() }
   }
 
   /// What lies at `nodes[index...]`; nil where nothing does.

@@ -49,6 +49,8 @@ extension BlockGraph {
     let below = chain.view(from: 1)
     try await lanes.perform(on: chain.device) { () throws(BlockError) in
       try node.resize(to: size, over: below)
+      // Zeros that show through the disk's new end already were not written.
+      try chain.makeDurable(from: 1)
     }.get()
   }
 
@@ -166,10 +168,13 @@ extension BlockGraph {
 
   /// Closes `node`, and what lies below it, unless a client owns it or somebody uses it.
   func closeIfUnused(_ node: BlockNode) async throws(BlockError) {
-    guard let entry = entries[node.name], entry.node === node, !entry.isOwnedByClient,
-      holders(of: node).isEmpty
-    else { return }
-    try await close([node])
+    if isAbandoned(node) { try await close([node]) }
+  }
+
+  /// Whether `node` came with a chain and nobody uses it any more.
+  func isAbandoned(_ node: BlockNode) -> Bool {
+    guard let entry = entries[node.name], entry.node === node else { return false }
+    return !entry.isOwnedByClient && holders(of: node).isEmpty
   }
 
   /// Stops the requests of `nodes`, parents before children, and waits for those on their way.

@@ -138,9 +138,9 @@ package final class BlockGraph {
     entries[token.node]?.holders.removeAll { $0.token == token }
   }
 
-  /// Throws `busy` where a job uses `node`.
+  /// Throws `busy` where a job uses `node`, and not only keeps it open.
   package func requireNoJob(on node: BlockNode) throws(BlockError) {
-    if let job = entries[node.name]?.holders.first(where: \.isJob) {
+    if let job = entries[node.name]?.holders.first(where: \.isWorking) {
       throw job.user.busy(node.name)
     }
   }

@@ -29,8 +29,14 @@ extension BlockNode {
   /// What has become of the discards of a file node; nil for an image.
   package var fileDiscards: DiscardCounter.Snapshot? { hostFile?.discards.snapshot }
 
-  /// Makes durable what the node's file holds, whoever has written it. Lane.
-  func makeFileDurable() throws(BlockError) {
+  /// Makes durable all that the node holds, whoever has written it. Lane.
+  func makeDurable() throws(BlockError) {
+    // What is changed here is partly in memory yet.
+    try flush()
+    try withRange(ByteRange(at: 0, length: 0)) { (_) throws(BlockError) in try makeFileDurable() }
+  }
+
+  private func makeFileDurable() throws(BlockError) {
     if let file { return try file.makeFileDurable() }
     try image.dataStorage.makeDurable()
   }

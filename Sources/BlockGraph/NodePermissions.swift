@@ -10,6 +10,10 @@ extension NodePermissions {
   /// backing file.
   static let edge = NodePermissions.reader
 
+  /// Does nothing to the node and lets others do everything, but keeps it open, also when it leaves
+  /// its chain: whoever works with a chain as it was must find its layers.
+  package static let present = NodePermissions(uses: [], shares: .all)
+
   /// A command that changes the length.
   static let resizer = NodePermissions(uses: .resize, shares: .all)
 
@@ -83,6 +87,9 @@ struct NodeHolder: Hashable, Sendable {
   var token: PermissionToken?
 
   var isJob: Bool { if case .job = user { true } else { false } }
+
+  /// Whether it is a job that does something with the node.
+  var isWorking: Bool { isJob && permissions != .present }
 
   /// Throws `busy` where a job, and `locked` where another node, stands in the way of `newcomer`.
   func admit(_ newcomer: NodeHolder, to node: String) throws(BlockError) {

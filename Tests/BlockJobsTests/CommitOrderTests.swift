@@ -133,6 +133,80 @@ struct CommitOrderTests {
     #expect(try stage.view(stage.add("found", found)) == bytes)
   }
 
+  /// Writes and lengths that need nothing written, because zeros show already: through what nobody
+  /// has flushed.
+  @Test("zeros that show through a top and are not written to it", arguments: ["write", "resize"])
+  func zeros(kind: String) async throws {
+    let stage = try JobStage()
+    let storage = MemoryStorage(name: "base")
+    let base = try stage.qcow2("base", size: 1 << 20, on: storage)
+    let top = try stage.qcow2("top", size: kind == "resize" ? 65_536 : 1 << 20, over: base)
+    try stage.write([UInt8](repeating: 7, count: 1 << 20), to: base, at: 0)
+    try base.flush()
+    let range = ByteRange(at: 0, length: 1 << 20)
+    try base.writeZeroes(range, deallocate: true, over: nil)
+    if kind == "resize" {
+      try await stage.graph.resize(top, to: 1 << 20)
+    } else {
+      let chain = stage.graph.chain(from: top)
+      let job = try stage.registry.start(JobOptions(id: "j")) { () throws(BlockError) in
+        try WriteJob(chain, range, from: .zeroes, id: "j", graph: stage.graph)
+      }
+      #expect(await stage.end(of: job).error == nil)
+    }
+    #expect(try holdsOnlyZeros(storage))
+  }
+
+  @Test("what was written below before damage was found there")
+  func damaged() async throws {
+    let stage = try JobStage()
+    let storage = MemoryStorage(name: "root")
+    let maker = try JobStage()
+    let made = try maker.qcow2("root", size: 1 << 20, on: storage)
+    try maker.write([UInt8](repeating: 7, count: 1 << 20), to: made, at: 0)
+    try made.image.close()
+    try misleadLastCluster(of: storage)
+    let root = stage.add("root", try Qcow2Image.open(on: storage, readOnly: false))
+    let base = try stage.qcow2("base", size: 1 << 20, over: root)
+    let top = try stage.qcow2("top", size: 1 << 20, over: base)
+    let range = ByteRange(at: 0, length: 15 << 16)
+    try root.writeZeroes(range, deallocate: true, over: nil)
+    #expect(throws: BlockError.self) { try stage.view(root) }
+    #expect(root.isReadOnly)
+    try top.writeZeroes(range, deallocate: true, over: nil)
+    try top.flush()
+    let job = try stage.commit(top, into: base) { request, options in
+      request.emptiesTop = true
+      options.autoComplete = true
+    }
+    #expect(await stage.end(of: job).error == nil)
+    #expect(try holdsOnlyZeros(storage, upTo: range.upper))
+  }
+
+  /// Lets the entry of the last of 16 clusters in the image on `storage` name a place past its end.
+  private func misleadLastCluster(of storage: MemoryStorage) throws {
+    let bytes = try storage.bytes()
+    let (l1, mask) = (40, UInt64(0x00ff_ffff_ffff_fe00))
+    let l2 = bytes.withBytes { span in
+      Int(span.bigEndian(UInt64.self, at: Int(span.bigEndian(UInt64.self, at: l1))) & mask)
+    }
+    let entry: [UInt8] = [0x80, 0, 0, 1, 0, 0, 0, 0]
+    try entry.withBytes { (span) throws(BlockError) in try storage.write(span, at: l2 + 15 * 8) }
+  }
+
+  /// Whether another process would find nothing but zeros now in the image on `storage`.
+  private func holdsOnlyZeros(_ storage: MemoryStorage, upTo end: Int = 1 << 20) throws -> Bool {
+    let found = try Qcow2Image.open(
+      on: MemoryStorage(storage.bytes(), name: "found"), readOnly: true)
+    let mappings = try found.mappings(in: ByteRange(at: 0, length: end), limit: Int.max)
+    return mappings.allSatisfy { mapping in
+      switch mapping.content {
+      case .data, .compressed: false
+      case .unallocated, .zero: true
+      }
+    }
+  }
+
   @Test("the new backing file, and what shows through it, before a stream changes the header")
   func stream() async throws {
     let (stage, log) = (try JobStage(), StorageLog())

@@ -28,6 +28,8 @@ extension CrashLayout {
     CrashLayout(65_536, .oddSize), CrashLayout(65_536, version: 2, depth: 3),
     CrashLayout(65_536, depth: 3, .movedL1, .oddSize), CrashLayout(65_536, .compressed),
     CrashLayout(65_536, refcountBits: 64, .snapshot),
+    CrashLayout(512, .snapshot, .laterSnapshot), CrashLayout(4096, .compressed, .snapshot),
+    CrashLayout(1024, refcountBits: 8, depth: 3, .compressed, .snapshot, .laterSnapshot),
     // Tables that go in the midst of the work.
     CrashLayout(512, .noCache), CrashLayout(512, refcountBits: 64, .smallCache),
     CrashLayout(512, version: 2, depth: 3, .smallCache), CrashLayout(1024, .noCache, .snapshot),

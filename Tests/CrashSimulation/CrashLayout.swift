@@ -19,6 +19,8 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
     case compressed
     /// The top has an internal snapshot.
     case snapshot
+    /// The top has another one, of a later state, with which the first shares what is as it was.
+    case laterSnapshot = "later-snapshot"
     /// The base has one.
     case baseSnapshot = "base-snapshot"
     /// The top has a persistent bitmap.
@@ -137,6 +139,14 @@ package struct CrashLayout: Sendable, CustomStringConvertible {
       let isTop = index == depth - 1
       if isTop && traits.contains(.snapshot) || index == 0 && traits.contains(.baseSnapshot) {
         chain[index].image = try changed(chain, by: "snapshot", "-c", "before", name)
+      }
+      if isTop, traits.contains(.laterSnapshot) {
+        let storage = CrashStorage(chain[index].image, name: name)
+        let image = try Qcow2Image.open(on: storage, readOnly: false)
+        try fill(image, beneath, &generator, isTop: false)
+        try image.close()
+        chain[index].image = storage.image
+        chain[index].image = try changed(chain, by: "snapshot", "-c", "later", name)
       }
       if isTop, traits.contains(.bitmap) {
         chain[index].image = try changed(chain, by: "bitmap", "--add", "-f", "qcow2", name, "b")

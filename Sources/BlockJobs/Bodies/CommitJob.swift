@@ -95,7 +95,7 @@ package final class CommitJob: JobBody {
     firstGeneration = base.writeGeneration
     tracker = canComplete && !top.isReadOnly ? CommitJob.tracker(of: top) : nil
     try request.check(isActive: canComplete)
-    try takeClaims(Array(chain.nodes[...request.base]))
+    try takeClaims()
   }
 
   package var device: DeviceKey { source.chain.device }
@@ -165,14 +165,24 @@ extension CommitJob {
     return DirtyTracker(size: top.virtualSize, granularity: granularity)
   }
 
-  private func takeClaims(_ layers: [BlockNode]) throws(BlockError) {
+  private func takeClaims() throws(BlockError) {
+    let layers = Array(source.chain.nodes[...source.base])
     let own = layers + overlays
     for node in own { try graph.requireNoJob(on: node) }
     try claims.take(top, emptiesTop ? .writer : .watched, besides: own)
     for node in layers.dropFirst().dropLast() { try claims.take(node, .passing, besides: own) }
     try claims.take(base, .writer, besides: own)
     for node in overlays { try claims.take(node, .watched, besides: own) }
+    try claimBeneath(source.chain.nodes.dropFirst(source.base + 1))
     if let tracker { top.attach(tracker) }
+  }
+
+  /// Another job may work below the base meanwhile, and take layers out of the chain: what shows
+  /// through them stays the same. Only the names in the headers do not, and an emptied top shows
+  /// nothing but what those lead to.
+  private func claimBeneath(_ layers: ArraySlice<BlockNode>) throws(BlockError) {
+    guard emptiesTop else { return try claims.keep(layers) }
+    for node in layers { try claims.take(node, .reader) }
   }
 
   /// Opens for writing what will be written to, and checks that nothing will be in the way later.

@@ -10,6 +10,7 @@ final class NodeClaims {
   private let graph: BlockGraph
   private let user: NodeUser
   private var tokens: [PermissionToken] = []
+  private var kept: [BlockNode] = []
   private var reopened: [BlockNode] = []
   private var reopenedFile: BlockNode?
 
@@ -28,6 +29,15 @@ final class NodeClaims {
     } catch {
       releaseAll()
       throw error
+    }
+  }
+
+  /// Keeps `nodes` open until `giveBack`, whoever lets go of them: the layers under those that the
+  /// job works on, which show through them.
+  func keep(_ nodes: some Sequence<BlockNode>) throws(BlockError) {
+    for node in nodes {
+      try take(node, .present)
+      kept.append(node)
     }
   }
 
@@ -59,9 +69,9 @@ final class NodeClaims {
 
   /// Gives everything back: nodes that were read-only are so again. Where that fails they stay
   /// writable; what the job has done is done. The permissions go last: who gets one finds the node
-  /// as it stays, and who does not is told of the job, however long its disk takes.
+  /// as it stays, and who does not is told of the job, however long its disk takes. What nobody but
+  /// the job has kept open is closed after it.
   func giveBack() async {
-    defer { releaseAll() }
     for node in reopened.reversed() where graph.node(named: node.name) === node {
       try? await graph.reopen(node, readOnly: true)
     }
@@ -70,5 +80,8 @@ final class NodeClaims {
       try? await graph.reopenFile(of: node, readOnly: true)
     }
     reopenedFile = nil
+    releaseAll()
+    await graph.closeAbandoned(kept)
+    kept = []
   }
 }

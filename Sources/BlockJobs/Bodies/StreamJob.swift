@@ -79,6 +79,7 @@ package final class StreamJob: JobBody {
     for node in layers.dropFirst() + [base].compactMap(\.self) {
       try claims.take(node, .reader, besides: layers)
     }
+    try claims.keep(source.chain.nodes.dropFirst(source.base + 1))
   }
 
   // MARK: The work

@@ -71,7 +71,11 @@ package final class WriteJob: JobBody {
       try await job.run(work)
     }
     try await job.enter(.flush)
-    try await job.perform(.write) { () throws(BlockError) in try chain.top.flush() }
+    try await job.perform(.write) { () throws(BlockError) in
+      try chain.top.flush()
+      // Zeros that show through the top already may not have been written.
+      try chain.makeDurable(from: 1)
+    }
   }
 
   package func cleanUp(_ job: JobContext) async { await claims.giveBack() }
