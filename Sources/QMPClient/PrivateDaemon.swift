@@ -23,7 +23,8 @@ package final class PrivateDaemon {
 
   /// Starts `program` and connects to it. `signals` end the client's waits.
   ///
-  /// The socket listens before the program runs, so nothing has to be tried again, and it is gone
+  /// The socket listens before the program runs, and the client is connected: nothing has to be
+  /// tried again, and whenever the client dies, the daemon finds that it had one. The socket is gone
   /// from the file system as soon as the client is connected.
   package init(program: String, interruptedBy signals: [Int32] = []) throws(Failure) {
     self.signals = signals
@@ -33,19 +34,17 @@ package final class PrivateDaemon {
     let listener = cl_unix_socket(0)
     guard listener >= 0 else { throw .system(doing: "make a socket", errno: errno) }
     defer { unsafe unlink(path) }
-    do throws(Failure) {
+    let connection: ServerSocket
+    do {
+      // From then on only the daemon holds the listener: if it ends, so does the connection.
+      defer { close(listener) }
       guard unsafe cl_unix_bind(listener, path, path.utf8.count) == 0, listen(listener, 1) == 0
       else { throw .system(doing: "listen on \(path)", errno: errno) }
+      connection = try Self.connect(path, signals)
       processID = try Self.start(program, listener)
-    } catch {
-      close(listener)
-      throw error
     }
-    // From here on only the daemon holds the listener: if it ends, so does the connection.
-    close(listener)
     do throws(QMPClientError) {
-      client = try QMPClient(
-        connectingTo: path, timeout: .seconds(10), interruptedBy: signals)
+      client = try QMPClient(over: connection, timeout: .seconds(10))
     } catch {
       kill(processID, SIGTERM)
       Self.wait(for: processID)
@@ -89,6 +88,16 @@ package final class PrivateDaemon {
       failure = errno
     }
     throw .system(doing: "make a directory for the socket", errno: failure)
+  }
+
+  private static func connect(
+    _ path: String, _ signals: [Int32]
+  ) throws(Failure) -> ServerSocket {
+    do throws(QMPClientError) {
+      return try ServerSocket(path: path, interruptedBy: signals)
+    } catch {
+      throw .client(error)
+    }
   }
 
   private static func start(_ program: String, _ listener: Int32) throws(Failure) -> Int32 {

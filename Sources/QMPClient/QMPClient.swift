@@ -19,12 +19,16 @@ package final class QMPClient {
 
   /// Connects to the daemon at `path` and negotiates capabilities. From now on `signals` (such as
   /// SIGINT) end waits with `interrupted` instead of having their usual effect.
-  package init(
+  package convenience init(
     connectingTo path: String, timeout: Duration? = .seconds(30),
     interruptedBy signals: [Int32] = []
   ) throws(QMPClientError) {
+    try self.init(over: ServerSocket(path: path, interruptedBy: signals), timeout: timeout)
+  }
+
+  /// Negotiates capabilities over a connection.
+  init(over socket: ServerSocket, timeout: Duration?) throws(QMPClientError) {
     let deadline = QMPClient.deadline(after: timeout)
-    let socket = try ServerSocket(path: path, interruptedBy: signals)
     var framer = MessageFramer(limits: .answer)
     guard case .greeting(let greeting) = try QMPClient.next(&framer, from: socket, until: deadline)
     else { throw .protocolViolation("no greeting") }
