@@ -245,6 +245,8 @@ extension HostFile {
 
   package func flush() throws(BlockError) {
     guard state.withLock({ !$0.isReadOnly && !$0.noFlush }) else { return }
+    // Whatever was flushed before: what the system holds since is not known.
+    try requireUnpoisoned()
     // While it is locked for writing nobody else changes it.
     try changes.makeDurable(isAlone: isLocking) { () throws(BlockError) in try sync() }
   }
@@ -254,13 +256,21 @@ extension HostFile {
     try sync()
   }
 
+  private func requireUnpoisoned() throws(BlockError) {
+    if let poison = state.withLock({ $0.poison }) { throw poison }
+  }
+
   private func sync() throws(BlockError) {
     try flushes.withLock { () throws(BlockError) -> Void in
       let file = openFile()
-      if let poison = state.withLock({ $0.poison }) { throw poison }
+      try requireUnpoisoned()
       do throws(BlockError) {
         try SystemCall.run(on: name) { fdatasync(file.descriptor) }
       } catch {
+        // Some file systems that nobody can write to know no such call.
+        if state.withLock({ $0.isReadOnly }) && (error.meansUnsupported || error.errno == EROFS) {
+          return
+        }
         // The system may have dropped what it could not write, so another try would prove nothing.
         state.withLock { $0.poison = error.afterFlush }
         throw error.ofFlush

@@ -72,6 +72,14 @@ import Testing
     }
   }
 
+  @Test("a file that nobody can write to, and that knows no sync, holds nothing that is not durable")
+  func unsynced() throws {
+    let options = HostFileOptions(isReadOnly: true, locking: .off)
+    let file = try HostFile.open("/proc/self/comm", options)
+    try file.makeDurable()
+    try file.close()
+  }
+
   @Test("without flushing nothing is asked of the disk")
   func noFlush() throws {
     let options = HostFileOptions(noFlush: true, locking: .off)

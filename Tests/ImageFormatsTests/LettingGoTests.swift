@@ -70,14 +70,16 @@ struct LettingGoTests {
   /// What is wrong with one entry in the midst of a run.
   enum Wrong: String, CaseIterable { case free, table }
 
-  @Test("what is wrong in the midst of a run is told by its own place", arguments: Wrong.allCases)
-  func oneOfMany(wrong: Wrong) throws {
+  @Test(
+    "what is wrong in the midst of a run is told by its own place", arguments: Wrong.allCases,
+    [57, 1000])
+  func oneOfMany(wrong: Wrong, at entry: Int) throws {
     let stage = try CheckStage()
     // One table for each 512 MiB; there is none for the second yet.
     try stage.create("cluster_size=65536", size: "1G")
-    try stage.io("write -P 1 0 16M")
+    try stage.io("write -P 1 0 64M")
     try stage.poke { image in
-      let cluster = image.cluster(57)
+      let cluster = image.cluster(entry)
       switch wrong {
       case .free: image.setRefcount(0, of: cluster)
       case .table:
@@ -90,7 +92,7 @@ struct LettingGoTests {
     let before = try stage.bytes()
     let error = #expect(throws: BlockError.self) { try open(stage, empty) }
     #expect(error?.code == .corrupt)
-    #expect(error?.message.contains("guest offset \(57 << 16)") == true, "\(error?.message ?? "")")
+    #expect(error?.message.contains("guest offset \(entry << 16)") == true, "\(error?.message ?? "")")
     let after = try stage.bytes()
     #expect(after.isSame(as: before, in: ByteRange(from: 80, to: before.count)))
   }

@@ -28,6 +28,9 @@ private final class CallCount {
     plan.deallocate()
   }
 
+  /// Lets the next call fail.
+  func failNext() { plan.pointee.after = plan.pointee.calls }
+
   /// How many calls `body` makes.
   func during(_ body: () throws -> Void) rethrows -> Int64 {
     let before = plan.pointee.calls
@@ -105,6 +108,17 @@ struct FlushCountTests {
     #expect(try calls.during { try file.flush() } == 1)
     #expect(try calls.during { try file.flush() } == 0)
     try file.close()
+  }
+
+  @Test("after a flush that failed none says that all is durable, also where nothing has changed")
+  func failed() throws {
+    let file = try HostFile.open(path)
+    try file.flush()
+    let calls = CallCount(file)
+    calls.failNext()
+    #expect(#expect(throws: BlockError.self) { try file.makeDurable() }?.code == .poisoned)
+    #expect(#expect(throws: BlockError.self) { try file.flush() }?.code == .poisoned)
+    try? file.close()
   }
 
   @Test("a file without locks is flushed each time")

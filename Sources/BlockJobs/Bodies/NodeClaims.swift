@@ -1,6 +1,7 @@
 import BlockCore
 import BlockGraph
 import BlockRuntime
+import ImageFormats
 
 /// The permissions that a job holds, and the nodes that it opened for writing.
 ///
@@ -43,7 +44,8 @@ final class NodeClaims {
 
   /// Opens `node` for writing until `giveBack`.
   func openForWriting(_ node: BlockNode) async throws(BlockError) {
-    guard node.isReadOnly else { return }
+    // A damaged one is open for writing as it is, and says by itself what is the matter.
+    guard node.image.isReadOnly else { return }
     try await graph.reopen(node, readOnly: false)
     reopened.append(node)
   }

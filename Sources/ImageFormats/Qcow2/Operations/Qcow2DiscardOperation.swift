@@ -109,7 +109,7 @@ extension Qcow2State {
       try io.read(.l2Table, at: table + part, into: buffer, count: pieceBytes)
       try buffer.withBytes(0..<pieceBytes) { (bytes) throws(BlockError) in
         for place in stride(from: 0, to: pieceBytes, by: geometry.sliceBytes) {
-          let start = guest + (part + place) / 8 << geometry.clusterBits
+          let start = guest + ((part + place) / 8) << geometry.clusterBits
           // What is dirty is not what the file holds.
           let cached = l2.cached(at: table + part + place)?.words
           var isVetted = false
