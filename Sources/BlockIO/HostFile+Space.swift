@@ -104,14 +104,24 @@ extension HostFile {
 
   private func lookForData(upTo offset: Int, _ file: OpenFile) throws(BlockError) {
     var known = state.withLock { $0.knownData }
-    defer { state.withLock { if $0.knownData.frontier < known.frontier { $0.knownData = known } } }
-    for _ in 0..<KnownData.mostLooks where known.isWanting(offset) {
-      let data = try seek(file, known.frontier, cl_SEEK_DATA)
-      let hole = try seek(file, data, cl_SEEK_HOLE)
-      // The data may have become a hole between the two calls.
-      guard hole > data else { return }
-      known.append(ByteRange(from: data, to: hole))
+    // What has become a hole meanwhile is taken for data.
+    defer { state.withLock { $0.knownData = known } }
+    if known.isForgotten(offset) { known.restart(at: offset) }
+    for _ in 0..<known.looks where known.isWanting(offset) {
+      guard try look(file, &known) else { return }
     }
+    guard known.hasForgotten, known.isWanting(offset) else { return }
+    known.restart(at: offset)
+    _ = try look(file, &known)
+  }
+
+  /// Looks for the next run of data. Returns false where it has become a hole meanwhile.
+  private func look(_ file: OpenFile, _ known: inout KnownData) throws(BlockError) -> Bool {
+    let data = try seek(file, known.frontier, cl_SEEK_DATA)
+    let hole = try seek(file, data, cl_SEEK_HOLE)
+    guard hole > data else { return false }
+    known.append(ByteRange(from: data, to: hole))
+    return true
   }
 
   /// After a change that may have made holes of `range`.
