@@ -59,6 +59,9 @@ package struct BackingChain: Sendable {
   /// Makes durable what `nodes[index...]` show, whoever has written it: what another program has
   /// not flushed, or a job here that was cancelled, may show through an image that is about to be
   /// relied on. Lane.
+  ///
+  /// Crash: before it returns some of that may be as it was before; after it, nothing is. Tests:
+  /// `CommitOrderTests`, `CrashSmokeTests` (commit over what is not flushed).
   package func makeDurable(from index: Int) throws(BlockError) {
     for node in nodes[index...] { try node.makeDurable() }
   }

@@ -38,6 +38,9 @@ extension BlockGraph {
   /// Sets the length of the guest's disk. Throws `busy` where a job uses the node or another image
   /// lies over it, `locked` where a format reads the node's bytes, which count on their length, and
   /// what `ImageDriver.resize` throws.
+  ///
+  /// Crash: what `ImageDriver.resize` says; after its end also what comes in reads zero, though
+  /// nothing was written where zeros show from below. Tests: `CommitOrderTests`.
   package func resize(_ node: BlockNode, to size: Int) async throws(BlockError) {
     try requireNoJob(on: node)
     if let overlay = overlays(of: node).first {

@@ -72,7 +72,7 @@ import Testing
     }
   }
 
-  @Test("a file that nobody can write to, and that knows no sync, holds nothing that is not durable")
+  @Test("a file that is only read and knows no sync holds nothing that is not durable")
   func unsynced() throws {
     let options = HostFileOptions(isReadOnly: true, locking: .off)
     let file = try HostFile.open("/proc/self/comm", options)

@@ -32,6 +32,27 @@ struct CommitRun {
     }
   }
 
+  /// Commits as `active` does what the image under the top shows already: zeros, that somebody else
+  /// has written far below, and not flushed. Nothing but that keeps them when the top is empty.
+  func activeOverUnflushed() async throws {
+    let images = try images
+    let (top, lowest) = (images[images.count - 1], images[0])
+    var view = try scene.view(scene.top)
+    let range = ByteRange(at: 0, length: min(view.size, lowest.virtualSize, CrashLayout.busyBytes))
+    view.writeZeroes(range)
+    scene.expect(CrashExpectation(views: [scene.top: [view]]))
+    let beneath = LayeredView(images.reversed().dropFirst())
+    try top.writeZeroes(range, deallocate: true, over: beneath)
+    try top.flush()
+    view.settle()
+    try lowest.writeZeroes(range, deallocate: true, over: nil)
+    try await run(
+      top: images.count - 1, base: images.count - 2, emptiesTop: true, [], images
+    ) { view in
+      try scene.afterActiveCommit(of: view)
+    }
+  }
+
   /// Commits what lies between the top and the base into the base.
   func intermediate() async throws {
     try await run(top: scene.names.count - 2, base: 0, emptiesTop: false, []) { _ in
@@ -41,10 +62,10 @@ struct CommitRun {
 
   private func run(
     top: Int, base: Int, emptiesTop: Bool, _ guest: [GuestStep],
-    _ after: (CrashView) throws -> CrashExpectation
+    _ images: [any ImageDriver]? = nil, _ after: (CrashView) throws -> CrashExpectation
   ) async throws {
     let fileRunBytes = scene.fileRunBytes
-    try await run(top: top, guest, after) { graph, nodes, memory throws(BlockError) in
+    try await run(top: top, guest, images, after) { graph, nodes, memory throws(BlockError) in
       var request = CommitJob.Request(chain: graph.chain(from: nodes[top]), base: top - base)
       request.emptiesTop = emptiesTop
       if let fileRunBytes { request.fileRunBytes = fileRunBytes }
@@ -53,9 +74,11 @@ struct CommitRun {
   }
 
   /// `after` is asked before anything is done; it gets what the top shows in the end. `before` must
-  /// hold until then; that the top is as it was if nothing else is said.
+  /// hold until then; that the top is as it was if nothing else is said. The images are `opened`,
+  /// where they are open already.
   func run(
-    top: Int, _ guest: [GuestStep] = [], before: CrashExpectation? = nil,
+    top: Int, _ guest: [GuestStep] = [], _ opened: [any ImageDriver]? = nil,
+    before: CrashExpectation? = nil,
     _ after: (CrashView) throws -> CrashExpectation, _ make: @escaping Make
   ) async throws {
     let guestView = try scene.view(scene.top)
@@ -70,7 +93,7 @@ struct CommitRun {
       if let completion = scene.completion { scene.expect(expected, from: completion) }
     }
     let log = scene.log
-    try await CommitRun.run(try images, scene.names, log: log, top: top, make, guest) {
+    try await CommitRun.run(try opened ?? images, scene.names, log: log, top: top, make, guest) {
       positions.withLock { $0.append(log.entries.count) }
     }
   }

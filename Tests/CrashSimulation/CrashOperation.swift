@@ -16,6 +16,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
   case link
   case commitActive = "commit (active)"
   case commitWritten = "commit (active, written to)"
+  case commitUnflushed = "commit (over what is not flushed)"
   case commitIntermediate = "commit (intermediate)"
   case stream = "stream (to the base)"
   case streamAll = "stream (all)"
@@ -58,7 +59,8 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .link: layout.depth > 1
     case .commitActive, .streamAll: layout.depth > 1
     case .commitWritten: layout.depth == 2
-    case .commitIntermediate, .stream, .streamMiddle, .streamNamed: layout.depth > 2
+    case .commitIntermediate, .commitUnflushed, .stream, .streamMiddle, .streamNamed:
+      layout.depth > 2
     case .streamPart: layout.depth > 3
     // Where all leaks of a crowded image are mended, nothing moves.
     case .repairLeaks: layout.depth < 3 && !layout.traits.contains(.crowded)
@@ -130,6 +132,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case .link: try link(CrashGuest(scene))
     case .commitActive: try await CommitRun(scene).active()
     case .commitWritten: try await CommitRun(scene).active(guestSteps(scene, &generator))
+    case .commitUnflushed: try await CommitRun(scene).activeOverUnflushed()
     case .commitIntermediate: try await CommitRun(scene).intermediate()
     case .stream, .streamAll, .streamPart, .streamMiddle, .streamNamed:
       try await stream(CommitRun(scene))

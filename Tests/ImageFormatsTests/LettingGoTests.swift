@@ -92,7 +92,8 @@ struct LettingGoTests {
     let before = try stage.bytes()
     let error = #expect(throws: BlockError.self) { try open(stage, empty) }
     #expect(error?.code == .corrupt)
-    #expect(error?.message.contains("guest offset \(entry << 16)") == true, "\(error?.message ?? "")")
+    let message = error?.message ?? ""
+    #expect(message.contains("guest offset \(entry << 16)"), "\(message)")
     let after = try stage.bytes()
     #expect(after.isSame(as: before, in: ByteRange(from: 80, to: before.count)))
   }

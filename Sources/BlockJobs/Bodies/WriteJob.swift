@@ -5,8 +5,8 @@ package import BlockRuntime
 
 /// Writes bytes to a disk: for people at a command line, and for tests.
 ///
-/// Crash: in each sector the old bytes or the new ones; after its end the new ones. Tests:
-/// `KillSmokeTests`.
+/// Crash: in each sector the old bytes or the new ones; after its end the new ones, also where they
+/// are zeros that showed already and were not written. Tests: `KillSmokeTests`, `CommitOrderTests`.
 ///
 /// Isolation: control plane.
 @ControlPlane
