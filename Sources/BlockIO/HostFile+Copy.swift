@@ -38,6 +38,18 @@ extension HostFile {
     }
   }
 
+  package func mayShare(with source: any Storage) -> Bool {
+    guard let source = source as? HostFile, !source.isDevice && !isDevice else { return false }
+    return source.identity.device == identity.device && !isRefused(.clone, from: source)
+  }
+
+  /// Whether it is known that the system cannot copy this way from `source`'s device.
+  private func isRefused(_ method: CopyMethod, from source: HostFile) -> Bool {
+    state.withLock { state in
+      state.refusedCopies[source.identity.device]?.contains(method) ?? false
+    }
+  }
+
   /// Clones the whole blocks that `range` begins with; 0 when that cannot be.
   private func clone(
     _ source: HostFile, _ range: ByteRange, _ file: OpenFile, _ target: ByteRange
@@ -71,9 +83,8 @@ extension HostFile {
   private func attempt(
     _ method: CopyMethod, from source: HostFile, at offset: Int, _ body: (OpenFile) -> Int
   ) throws(BlockError) -> Int {
+    if isRefused(method, from: source) { return 0 }
     let device = source.identity.device
-    let isRefused = state.withLock { $0.refusedCopies[device, default: []].contains(method) }
-    if isRefused { return 0 }
     let from = source.openFile()
     do {
       return try SystemCall.run(on: name, at: offset) { body(from) }

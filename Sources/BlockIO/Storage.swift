@@ -71,6 +71,10 @@ package protocol Storage: AnyObject, Sendable {
   /// Never copies over the source's end.
   func copy(from source: any Storage, _ range: ByteRange, to offset: Int) throws(BlockError) -> Int
 
+  /// Whether `copy` may let this storage share bytes with `source`, so that few cost as little as
+  /// many: true until the system has refused it.
+  func mayShare(with source: any Storage) -> Bool
+
   /// Opens it for writing, or for reading only, taking or giving up locks as needed. The bytes
   /// stay the same ones: not the name but the open file is opened again.
   func reopen(readOnly: Bool) throws(BlockError)
@@ -176,6 +180,9 @@ extension Storage {
 
   /// Promises nothing: a storage that can do better says so.
   package func reserve(_ range: ByteRange) throws(BlockError) {}
+
+  /// No: a storage that can says so.
+  package func mayShare(with source: any Storage) -> Bool { false }
 
   /// No offload: the caller reads and writes.
   package func copy(

@@ -15,6 +15,10 @@ import Synchronization
 final class CopyWork: SteppedWork {
   /// A run of which so much lies in one piece goes from file to file.
   static let fileRunBytes = 1 << 20
+  /// So much is enough where the base may share the bytes: a cluster of the usual size.
+  private static let sharedRunBytes = 64 << 10
+  /// File systems share whole blocks, of at most this size.
+  private static let sharedBlockBytes = 4096
   /// Runs of one look at the tables.
   private static let runsPerLook = 256
   /// Dirty runs taken at a time.
@@ -153,7 +157,7 @@ final class CopyWork: SteppedWork {
         length = try StepError.during(.write) { () throws(BlockError) in
           try zeroes.zeroFront(of: rest)
         }
-      case .data where goesFromFileToFile(rest):
+      case .data where goesFromFileToFile(rest, of: run.layer):
         try finish(&batch, &round)
         length = min(length, batch.limit)
         try FileCopy(
@@ -179,9 +183,19 @@ final class CopyWork: SteppedWork {
 
   /// Where zeros are to be found among the bytes, or the base's own, somebody has to look at them.
   /// And a layer's range may not be held while one above it is asked for.
-  private func goesFromFileToFile(_ range: ByteRange) -> Bool {
-    range.length >= fileRunBytes && target.top.options.detectZeroes == .off
-      && comparison == nil && !source.isUpwards
+  private func goesFromFileToFile(_ range: ByteRange, of layer: Int) -> Bool {
+    guard range.length >= min(fileRunBytes, CopyWork.sharedRunBytes),
+      target.top.options.detectZeroes == .off, comparison == nil, !source.isUpwards
+    else { return false }
+    return range.length >= fileRunBytes || isShared(with: layer)
+  }
+
+  /// Whether the base may share the bytes of `layer`'s clusters. Those of raw images are bytes.
+  private func isShared(with layer: Int) -> Bool {
+    let (from, into) = (source.chain.nodes[layer].image, target.top.image)
+    return [from, into].allSatisfy { image in
+      image.clusterSize == 1 || image.clusterSize % CopyWork.sharedBlockBytes == 0
+    } && into.dataStorage.mayShare(with: from.dataStorage)
   }
 
   /// Copies what `batch` holds; all of `round` up to here is done then.
