@@ -28,7 +28,7 @@ package struct KillTrial: Sendable, CustomStringConvertible {
   /// What the daemons do.
   package let errand: Errand
   /// The shape of the images; their data come from the seed, too.
-  package let layout: CrashLayout
+  package var layout: CrashLayout
   /// Whether each daemon loses one of its writes, which is to be found.
   package var losesWrites = false
   private let seed: UInt64
