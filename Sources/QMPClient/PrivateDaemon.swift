@@ -24,8 +24,8 @@ package final class PrivateDaemon {
   /// Starts `program` and connects to it. `signals` end the client's waits.
   ///
   /// The socket listens before the program runs, and the client is connected: nothing has to be
-  /// tried again, and whenever the client dies, the daemon finds that it had one. The socket is gone
-  /// from the file system as soon as the client is connected.
+  /// tried again, and whenever the client dies, the daemon finds that it had one. The socket leaves
+  /// the file system as soon as the client has heard from the daemon.
   package init(program: String, interruptedBy signals: [Int32] = []) throws(Failure) {
     self.signals = signals
     let directory = try Self.makeDirectory()
