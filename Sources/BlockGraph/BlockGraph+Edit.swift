@@ -171,13 +171,10 @@ extension BlockGraph {
 
   /// Closes `node`, and what lies below it, unless a client owns it or somebody uses it.
   func closeIfUnused(_ node: BlockNode) async throws(BlockError) {
-    if isAbandoned(node) { try await close([node]) }
-  }
-
-  /// Whether `node` came with a chain and nobody uses it any more.
-  func isAbandoned(_ node: BlockNode) -> Bool {
-    guard let entry = entries[node.name], entry.node === node else { return false }
-    return !entry.isOwnedByClient && holders(of: node).isEmpty
+    guard let entry = entries[node.name], entry.node === node, !entry.isOwnedByClient,
+      holders(of: node).isEmpty
+    else { return }
+    try await close([node])
   }
 
   /// Stops the requests of `nodes`, parents before children, and waits for those on their way.

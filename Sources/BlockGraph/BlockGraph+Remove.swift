@@ -40,13 +40,6 @@ extension BlockGraph {
     }
   }
 
-  /// Closes those of `nodes` that came with a chain and that nobody uses any more, and what lies
-  /// below them: for layers that were open only because of a job. Errors are left aside.
-  package func closeAbandoned(_ nodes: [BlockNode]) async {
-    let abandoned = nodes.filter(isAbandoned)
-    if !abandoned.isEmpty { await closeNodes(abandoned.map(\.name)) }
-  }
-
   /// Closes every node, parents before children, whoever uses them: at the end of the process, when
   /// there are no jobs any more. Returns the errors.
   package func closeAll() async -> [BlockError] {

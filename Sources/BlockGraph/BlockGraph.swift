@@ -138,7 +138,7 @@ package final class BlockGraph {
     entries[token.node]?.holders.removeAll { $0.token == token }
   }
 
-  /// Throws `busy` where a job uses `node`, and not only keeps it open.
+  /// Throws `busy` where a job works on `node`, and not only counts on what it shows.
   package func requireNoJob(on node: BlockNode) throws(BlockError) {
     if let job = entries[node.name]?.holders.first(where: \.isWorking) {
       throw job.user.busy(node.name)

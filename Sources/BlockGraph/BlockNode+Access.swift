@@ -29,11 +29,18 @@ extension BlockNode {
   /// What has become of the discards of a file node; nil for an image.
   package var fileDiscards: DiscardCounter.Snapshot? { hostFile?.discards.snapshot }
 
-  /// Makes durable all that the node holds, whoever has written it. Lane.
+  /// Makes durable all that the node holds, whoever has written it. One that has been closed holds
+  /// nothing any more that shows: who took it out of its chain has seen to that. Lane.
   func makeDurable() throws(BlockError) {
-    // What is changed here is partly in memory yet.
-    try flush()
-    try withRange(ByteRange(at: 0, length: 0)) { (_) throws(BlockError) in try makeFileDurable() }
+    do throws(BlockError) {
+      // What is changed here is partly in memory yet.
+      try flush()
+      try withRange(ByteRange(at: 0, length: 0)) { (_) throws(BlockError) in
+        try makeFileDurable()
+      }
+    } catch {
+      if !isClosed { throw error }
+    }
   }
 
   private func makeFileDurable() throws(BlockError) {

@@ -150,6 +150,8 @@ package final class BlockNode: Sendable {
     }
   }
 
+  var isClosed: Bool { state.withLock { $0.isClosed } }
+
   /// No further call may come after this one. Returns whether it was the first.
   func markClosed() -> Bool {
     state.withLock { state in
@@ -169,7 +171,7 @@ package final class BlockNode: Sendable {
   /// Passes the gate; who does calls `gate.leave`. A node may be closed while a request waits.
   private func enter() throws(BlockError) {
     gate.enter()
-    guard state.withLock({ $0.isClosed }) else { return }
+    guard isClosed else { return }
     gate.leave()
     throw BlockError(.notFound, "Node '\(name)' is closed", file: fileName)
   }

@@ -10,9 +10,9 @@ extension NodePermissions {
   /// backing file.
   static let edge = NodePermissions.reader
 
-  /// Does nothing to the node and lets others do everything, but keeps it open, also when it leaves
-  /// its chain: whoever works with a chain as it was must find its layers.
-  package static let present = NodePermissions(uses: [], shares: .all)
+  /// Lets the others read, but not change what the node shows: for the layers under those that a
+  /// job works on. Jobs on other disks over the same layers are in nobody's way.
+  package static let kept = NodePermissions(uses: [], shares: NodePermissions.reader.shares)
 
   /// A command that changes the length.
   static let resizer = NodePermissions(uses: .resize, shares: .all)
@@ -88,8 +88,8 @@ struct NodeHolder: Hashable, Sendable {
 
   var isJob: Bool { if case .job = user { true } else { false } }
 
-  /// Whether it is a job that does something with the node.
-  var isWorking: Bool { isJob && permissions != .present }
+  /// Whether it is a job that works on the node itself.
+  var isWorking: Bool { isJob && permissions != .kept }
 
   /// Throws `busy` where a job, and `locked` where another node, stands in the way of `newcomer`.
   func admit(_ newcomer: NodeHolder, to node: String) throws(BlockError) {

@@ -268,9 +268,7 @@ extension HostFile {
         try SystemCall.run(on: name) { fdatasync(file.descriptor) }
       } catch {
         // Some file systems that nobody can write to know no such call.
-        if state.withLock({ $0.isReadOnly }) && (error.meansUnsupported || error.errno == EROFS) {
-          return
-        }
+        if state.withLock({ $0.isReadOnly }) && error.meansUnsupported { return }
         // The system may have dropped what it could not write, so another try would prove nothing.
         state.withLock { $0.poison = error.afterFlush }
         throw error.ofFlush

@@ -1,21 +1,20 @@
 import BlockCore
 import BlockGraph
+import BlockIO
 import BlockRuntime
 import ImageFormats
 import Testing
 
 @testable import BlockJobs
 
-@Suite("A job that takes layers out from under another one")
+@Suite("Layers under those that a job works on")
 @ControlPlane
 struct JobsBeneathTests {
-  private static let size = 1 << 20
-
   /// A chain of six, the lowest first, each with bytes of its own.
   private func chain(_ stage: JobStage) throws -> [BlockNode] {
     var nodes: [BlockNode] = []
     for index in 0..<6 {
-      let node = try stage.qcow2("n\(index)", size: JobsBeneathTests.size, over: nodes.last)
+      let node = try stage.qcow2("n\(index)", size: 1 << 20, over: nodes.last)
       let bytes = [UInt8](repeating: UInt8(index + 1), count: 100_000)
       try stage.write(bytes, to: node, at: index * 150_000)
       nodes.append(node)
@@ -23,53 +22,75 @@ struct JobsBeneathTests {
     return nodes
   }
 
-  private func stream(
-    _ stage: JobStage, _ top: BlockNode, downTo base: Int, id: String
+  private func start(
+    _ kind: String, _ stage: JobStage, from top: BlockNode, to base: BlockNode, id: String
   ) throws -> Job {
-    let request = StreamJob.Request(chain: stage.graph.chain(from: top), base: base)
-    return try stage.registry.start(JobOptions(id: id)) { () throws(BlockError) in
-      try StreamJob(request, id: id, graph: stage.graph)
+    if kind == "commit" {
+      return try stage.commit(top, into: base, id: id) { _, options in
+        options.autoComplete = true
+      }
     }
+    let chain = stage.graph.chain(from: top)
+    let place = try #require(chain.nodes.firstIndex { $0 === base })
+    return try stage.registry.start(JobOptions(id: id)) { () throws(BlockError) in
+      try StreamJob(.init(chain: chain, base: place), id: id, graph: stage.graph)
+    }
+  }
+
+  private func startAbove(_ kind: String, _ stage: JobStage, _ nodes: [BlockNode]) throws -> Job {
+    try start(kind, stage, from: nodes[5], to: nodes[3], id: "above")
+  }
+
+  /// Each kind takes `nodes[1]` out of the chain.
+  private func startBelow(_ kind: String, _ stage: JobStage, _ nodes: [BlockNode]) throws -> Job {
+    try start(kind, stage, from: nodes[kind == "commit" ? 1 : 2], to: nodes[0], id: "below")
   }
 
   @Test(
-    "both end well, and what has left the chain is closed after both",
+    "no other job changes them, or takes them out; the one that came first goes on",
     arguments: ["commit", "stream"], ["commit", "stream"])
   func both(upper: String, lower: String) async throws {
-    let stage = try JobStage()
-    let nodes = try chain(stage)
-    let (top, middle) = (try stage.view(nodes[5]), try stage.view(nodes[2]))
-    let above =
-      upper == "commit"
-      ? try stage.commit(nodes[5], into: nodes[3], id: "above") { $1.autoComplete = true }
-      : try stream(stage, nodes[5], downTo: 2, id: "above")
-    try above.pause()
-    while above.machine.status != .paused { await Task.yield() }
-    let below =
-      lower == "commit"
-      ? try stage.commit(nodes[1], into: nodes[0], id: "below")
-      : try stream(stage, nodes[2], downTo: 2, id: "below")
-    #expect(await stage.end(of: below).error == nil)
-    #expect(try stage.view(nodes[2]) == middle)
-    try above.resume()
-    #expect(await stage.end(of: above).error == nil)
-    #expect(try stage.view(nodes[5]) == top)
-    #expect(stage.graph.node(named: "n1") == nil)
-    #expect(stage.graph.node(named: "n0") === nodes[0])
+    for upperIsFirst in [true, false] {
+      let stage = try JobStage()
+      let nodes = try chain(stage)
+      let seen = try stage.view(nodes[5])
+      let first =
+        try upperIsFirst ? startAbove(upper, stage, nodes) : startBelow(lower, stage, nodes)
+      let error = #expect(throws: BlockError.self) {
+        try upperIsFirst ? startBelow(lower, stage, nodes) : startAbove(upper, stage, nodes)
+      }
+      #expect(error?.code == .busy && error?.job == first.id)
+      #expect(await stage.end(of: first).error == nil)
+      let second =
+        try upperIsFirst ? startBelow(lower, stage, nodes) : startAbove(upper, stage, nodes)
+      #expect(await stage.end(of: second).error == nil)
+      #expect(try stage.view(nodes[5]) == seen)
+    }
   }
 
-  @Test("a commit that empties its top keeps the layers that the top will show through")
-  func emptying() async throws {
+  @Test("jobs on other disks over the same layers are in nobody's way", arguments: [false, true])
+  func siblings(isEmptied: Bool) async throws {
     let stage = try JobStage()
-    let nodes = try chain(stage)
-    let above = try stage.commit(nodes[5], into: nodes[4], id: "above") { request, _ in
-      request.emptiesTop = true
+    let shared = try stage.qcow2("shared", size: 1 << 20)
+    var tops: [BlockNode] = []
+    for name in ["a", "b"] {
+      let base = try stage.qcow2("\(name)1", size: 1 << 20, over: shared)
+      tops.append(try stage.qcow2("\(name)2", size: 1 << 20, over: base))
     }
-    let error = #expect(throws: BlockError.self) {
-      try stage.commit(nodes[1], into: nodes[0], id: "below")
+    let (top, over) = (tops[0], tops[1])
+    let base = stage.graph.chain(from: top).nodes[1]
+    let above = try stage.commit(top, into: base, id: "above") { request, options in
+      request.emptiesTop = isEmptied
+      options.autoComplete = true
     }
-    #expect(error?.code == .busy && error?.job == "above")
-    try above.cancel(force: true)
-    await stage.end(of: above)
+    let range = ByteRange(at: 0, length: 1 << 16)
+    let write = try stage.registry.start(JobOptions(id: "w")) { () throws(BlockError) in
+      try WriteJob(
+        stage.graph.chain(from: over), range, from: .pattern(9), id: "w", graph: stage.graph)
+    }
+    #expect(await stage.end(of: write).error == nil)
+    let stream = try start("stream", stage, from: over, to: shared, id: "s")
+    #expect(await stage.end(of: stream).error == nil)
+    #expect(await stage.end(of: above).error == nil)
   }
 }

@@ -16,7 +16,7 @@ struct PrivateDaemonTests {
         "strace", "-qq", "-o", directory.file("trace"), "-e", "trace=\(call)",
         "-e", "inject=\(call):signal=KILL:when=1", DaemonProcess.program("qblockctl"),
         "--private", "qmp", "query-version",
-      ], errors: .output, directory: directory.path)
+      ], errors: .output, variables: ["XDG_RUNTIME_DIR": directory.path], directory: directory.path)
     // A daemon holds the other end of this pipe: it is gone when the pipe ends.
     _ = client.readToEnd()
     #expect(client.wait() == .signal(SIGKILL))

@@ -173,16 +173,8 @@ extension CommitJob {
     for node in layers.dropFirst().dropLast() { try claims.take(node, .passing, besides: own) }
     try claims.take(base, .writer, besides: own)
     for node in overlays { try claims.take(node, .watched, besides: own) }
-    try claimBeneath(source.chain.nodes.dropFirst(source.base + 1))
+    try claims.keep(source.chain.nodes.dropFirst(source.base + 1))
     if let tracker { top.attach(tracker) }
-  }
-
-  /// Another job may work below the base meanwhile, and take layers out of the chain: what shows
-  /// through them stays the same. Only the names in the headers do not, and an emptied top shows
-  /// nothing but what those lead to.
-  private func claimBeneath(_ layers: ArraySlice<BlockNode>) throws(BlockError) {
-    guard emptiesTop else { return try claims.keep(layers) }
-    for node in layers { try claims.take(node, .reader) }
   }
 
   /// Opens for writing what will be written to, and checks that nothing will be in the way later.

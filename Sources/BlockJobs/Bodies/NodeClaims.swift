@@ -11,7 +11,6 @@ final class NodeClaims {
   private let graph: BlockGraph
   private let user: NodeUser
   private var tokens: [PermissionToken] = []
-  private var kept: [BlockNode] = []
   private var reopened: [BlockNode] = []
   private var reopenedFile: BlockNode?
 
@@ -33,13 +32,10 @@ final class NodeClaims {
     }
   }
 
-  /// Keeps `nodes` open until `giveBack`, whoever lets go of them: the layers under those that the
-  /// job works on, which show through them.
+  /// Keeps `nodes` as they are until `giveBack`: the layers under those that the job works on,
+  /// which show through them. Another job may not write to them, nor take them out of the chain.
   func keep(_ nodes: some Sequence<BlockNode>) throws(BlockError) {
-    for node in nodes {
-      try take(node, .present)
-      kept.append(node)
-    }
+    for node in nodes { try take(node, .kept) }
   }
 
   /// Opens `node` for writing until `giveBack`.
@@ -71,9 +67,9 @@ final class NodeClaims {
 
   /// Gives everything back: nodes that were read-only are so again. Where that fails they stay
   /// writable; what the job has done is done. The permissions go last: who gets one finds the node
-  /// as it stays, and who does not is told of the job, however long its disk takes. What nobody but
-  /// the job has kept open is closed after it.
+  /// as it stays, and who does not is told of the job, however long its disk takes.
   func giveBack() async {
+    defer { releaseAll() }
     for node in reopened.reversed() where graph.node(named: node.name) === node {
       try? await graph.reopen(node, readOnly: true)
     }
@@ -82,8 +78,5 @@ final class NodeClaims {
       try? await graph.reopenFile(of: node, readOnly: true)
     }
     reopenedFile = nil
-    releaseAll()
-    await graph.closeAbandoned(kept)
-    kept = []
   }
 }
