@@ -23,7 +23,10 @@ extension BlockGraph {
 
   /// Throws `busy` where a node above, or a job, uses `node`.
   func requireUnused(_ node: BlockNode) throws(BlockError) {
-    if let holder = holders(of: node).first { throw holder.user.busy(node.name) }
+    let users = holders(of: node)
+    // Who only counts on what it shows does so because of a node above, which stays.
+    let holder = users.first { $0.permissions != .kept } ?? users.first
+    if let holder { throw holder.user.busy(node.name) }
   }
 
   /// Closes these nodes as far as they are there and nobody uses them, parents before children,

@@ -150,6 +150,7 @@ package final class BlockNode: Sendable {
     }
   }
 
+  /// Whether calls fail because it has been closed.
   var isClosed: Bool { state.withLock { $0.isClosed } }
 
   /// No further call may come after this one. Returns whether it was the first.

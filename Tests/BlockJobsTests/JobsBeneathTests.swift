@@ -83,6 +83,11 @@ struct JobsBeneathTests {
       request.emptiesTop = isEmptied
       options.autoComplete = true
     }
+    // What the layer is there for is the node above, also when the job is over.
+    let refusal = await #expect(throws: BlockError.self) {
+      try await stage.graph.remove(named: "shared")
+    }
+    #expect(refusal?.message.contains("used as backing hd") == true)
     let range = ByteRange(at: 0, length: 1 << 16)
     let write = try stage.registry.start(JobOptions(id: "w")) { () throws(BlockError) in
       try WriteJob(

@@ -190,12 +190,16 @@ final class CopyWork: SteppedWork {
     return range.length >= fileRunBytes || isShared(with: layer)
   }
 
-  /// Whether the base may share the bytes of `layer`'s clusters. Those of raw images are bytes.
+  /// Whether the base may share the bytes of `layer`'s clusters.
   private func isShared(with layer: Int) -> Bool {
     let (from, into) = (source.chain.nodes[layer].image, target.top.image)
-    return [from, into].allSatisfy { image in
-      image.clusterSize == 1 || image.clusterSize % CopyWork.sharedBlockBytes == 0
-    } && into.dataStorage.mayShare(with: from.dataStorage)
+    return CopyWork.isBlockwise(from) && CopyWork.isBlockwise(into)
+      && into.dataStorage.mayShare(with: from.dataStorage)
+  }
+
+  /// Whether clusters begin where blocks do. Those of raw images are bytes.
+  private static func isBlockwise(_ image: any ImageDriver) -> Bool {
+    image.clusterSize == 1 || image.clusterSize % sharedBlockBytes == 0
   }
 
   /// Copies what `batch` holds; all of `round` up to here is done then.
